@@ -1,0 +1,163 @@
+"""Makes the navigation, and the tables that a page asks for with a marker on a line of its own:
+
+    <!-- table: papers -->              the packages of this repository
+    <!-- table: results -->             every paper's values beside ours
+    <!-- table: results conve -->       those of one paper
+    <!-- table: benchmarks -->          every package's timings beside its peers
+    <!-- table: benchmarks conve -->    those of one package
+
+Numbers come from packages/*/paper.toml, packages/*/results/ and packages/*/benchmarks/results.json, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mkdocs.exceptions import PluginError
+from mkdocs.plugins import event_priority
+
+from offprints.errors import InputError
+from offprints.paper import Paper, comparison, to_markdown
+from offprints.results import read_results
+
+ROOT = Path(__file__).parents[1]
+MARKER = re.compile(r"^<!-- table: (\w+)(?: ([\w-]+))? -->$", re.MULTILINE)
+
+
+@event_priority(100)  # before the plugins look at the configuration
+def on_config(config: Any) -> Any:
+    """Order the pages; those on papers and on shared are found on disk."""
+    docs = Path(config.docs_dir)
+    nav: list[dict[str, Any]] = [
+        {"Offprints": "index.md"},
+        {"Papers": [{page.stem: f"papers/{page.name}"} for page in sorted(docs.glob("papers/*.md"))]},
+        {"Results": "results.md"},
+        {"Benchmarks": "benchmarks.md"},
+        {"Shared": [f"shared/{page.name}" for page in sorted(docs.glob("shared/*.md"))]},
+        {"Architecture": "architecture.md"},
+        {"Add a paper": "add-a-paper.md"},
+    ]
+    config.nav = [entry for entry in nav if all(entry.values())]  # a section without pages is no section
+    config.watch += [str(path) for path in ROOT.glob("packages/*/results")]
+    return config
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Put a table in the place of each marker."""
+    try:
+        return fill(markdown, ROOT)
+    except (InputError, FileNotFoundError, ValueError) as error:
+        raise PluginError(f"{page.file.src_path}: {error}") from error
+
+
+def fill(markdown: str, root: Path) -> str:
+    """Replace every marker of a page.
+
+    Args:
+        markdown: the page.
+        root: of the repository.
+
+    Raises:
+        ValueError: a marker asks for a table or a package that there is not.
+        InputError: a paper.toml or results file is wrong.
+    """
+
+    def table(match: re.Match[str]) -> str:
+        kind, slug = match.groups()
+        folders = sorted(path.parent for path in root.glob("packages/*/pyproject.toml"))
+        if slug is not None:
+            folders = [folder for folder in folders if folder.name == slug]
+        if kind not in TABLES or (slug is not None and not folders):
+            raise ValueError(
+                f"{match.group()}: there is no such table; tables: {', '.join(TABLES)}, of a package or of all"
+            )
+        return TABLES[kind](folders)
+
+    return MARKER.sub(table, markdown)
+
+
+def papers(folders: Sequence[Path]) -> str:
+    """One line for each package."""
+    rows = []
+    for paper in (Paper.read(folder / "paper.toml") for folder in folders):
+        rows.append(
+            [
+                f"[{paper.slug}](papers/{paper.slug}.md)",
+                paper.title,
+                f"{paper.venue} {paper.year}",
+                paper.claim,
+            ]
+        )
+    return grid(("package", "paper", "published", "what it shows"), rows)
+
+
+def results(folders: Sequence[Path]) -> str:
+    """Each paper's values beside ours, as offprints.paper compares them."""
+    rows = []
+    for folder in folders:
+        rows += comparison(Paper.read(folder / "paper.toml"), read_results(folder / "results"))
+    return to_markdown(rows) if rows else "*No result is committed yet.*\n"
+
+
+def benchmarks(folders: Sequence[Path]) -> str:
+    """Timings beside the peers; a ratio above 1 says how many times faster ours is."""
+    rows = []
+    for folder in folders:
+        path = folder / "benchmarks" / "results.json"
+        for entry in json.loads(path.read_text(encoding="utf-8")) if path.exists() else []:
+            rows.append(
+                [
+                    folder.name,
+                    entry["workload"],
+                    f"{entry['size']:,}",
+                    str(entry["threads"]),
+                    seconds(entry["ours_seconds"]),
+                    entry["peer"],
+                    seconds(entry.get("peer_seconds")),
+                    number(entry.get("ratio"), "{:.2g}×" if (entry.get("ratio") or 0) < 10 else "{:.0f}×"),
+                    number(entry.get("ours_peak_mb"), "{:.0f} MB"),
+                    number(entry.get("peer_peak_mb"), "{:.0f} MB"),
+                    number(entry.get("bound_share"), "{:.0%}"),
+                ]
+            )
+    header = (
+        "package",
+        "workload",
+        "size",
+        "threads",
+        "ours",
+        "peer",
+        "its time",
+        "ratio",
+        "our memory",
+        "its memory",
+        "of bound",
+    )
+    return grid(header, rows) if rows else "*No benchmark is committed yet.*\n"
+
+
+TABLES = {"papers": papers, "results": results, "benchmarks": benchmarks}
+
+
+def grid(header: Iterable[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    names = list(header)
+    lines = [names, ["---"] * len(names), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def seconds(value: float | None) -> str:
+    """A duration with a unit that suits it."""
+    if value is None:
+        return ""
+    scale, unit = (1e6, "µs") if value < 1e-3 else (1e3, "ms") if value < 1 else (1.0, "s")
+    return f"{value * scale:.3g} {unit}"
+
+
+def number(value: float | None, form: str) -> str:
+    """A number, or nothing where none was measured."""
+    return "" if value is None else form.format(value)

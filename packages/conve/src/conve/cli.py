@@ -1,0 +1,347 @@
+"""The tasks of the `conve` command. Each takes the options apart, calls the API and says what came out."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import pandas as pd
+
+from conve import figures
+from conve.audit import audit as audit_graph
+from conve.calibration import Calibration, calibrate, candidates, reliability
+from conve.centrality import in_degree_buckets, mean_over_test, pagerank, relation_categories
+from conve.config import Config
+from conve.countries import countries_auc_pr
+from conve.evaluation import evaluate as rank
+from conve.evaluation import paired_bootstrap, scoring
+from conve.export import export_npz, export_parquet, export_program
+from conve.frequency import FrequencyModel
+from conve.inverse import InverseModel
+from conve.predict import Predictor
+from conve.robust import make_robust, without_relations, write_graph
+from conve.runs import build_graph, build_model, keep_calibration, open_run
+from conve.scorer import Scorer
+from conve.tables import show
+from conve.training import Outcome, Trainer
+from offprints.app import Results, Run, command
+from offprints.errors import InputError
+from offprints.ranking import Ranking, Ties
+from offprints.triples import KnowledgeGraph
+
+
+def train(config: Config, run: Run) -> Results:
+    """Train a model, choose the epoch on the validation split, and rank the test split once."""
+    graph = _graph(config, run)
+    fabric = run.fabric
+    model = build_model(config.model, graph)
+    outcome = _fit(model, graph, config, run)
+    ranking = rank(model, graph, config.evaluation.split)
+    metrics = _metrics(model, graph, ranking, config)
+    metrics |= {f"valid/{name}": value for name, value in outcome.best.items()}
+    metrics["parameters"] = float(sum(p.numel() for p in model.parameters()))
+    if not fabric.is_global_zero:
+        return Results(metrics)
+
+    rules = InverseModel.mine(graph).evaluate() if config.evaluation.split == "test" and len(graph.test) else None
+    details: dict[str, Any] = {"best_epoch": outcome.best_epoch, "epochs": outcome.epochs, "history": outcome.history}
+    run.figure("training", figures.training_curve(outcome.history, outcome.best_epoch))
+    if rules is not None:
+        baselines = {"frequency": FrequencyModel.of(graph).rank("test").metrics(), "inverse": rules.metrics()}
+        metrics |= {f"{name}/{key}": value for name, scores in baselines.items() for key, value in scores.items()}
+        compared = {config.model.name: metrics["test/mrr"]} | {n: s["mrr"] for n, s in baselines.items()}
+        run.figure("baselines", figures.against_baselines(compared, "MRR"))
+        excess = rules.excess(ranking.ranks())
+        details["excess_over_the_inverse_rule"] = excess.to_dict("records")
+        run.figure("excess", figures.excess_by_relation(excess, [graph.label(r) for r in excess["relation"]]))
+        show(_score_table({config.model.name: _own(metrics), **baselines}), f"{graph.name}: test split, filtered")
+        show(excess.head(8), "excess over the inverse rule, by relation")
+    if len(graph.valid):
+        metrics |= _calibrate(model, graph, config, run)
+    show(_examples(model, graph, ranking), "some test questions, answered")
+    return Results(metrics, details)
+
+
+def evaluate(config: Config, run: Run) -> Results:
+    """Rank a split with a trained model (checkpoint=RUN); against=RUN compares two by a paired bootstrap."""
+    opened = open_run(_required(config.checkpoint, "checkpoint=<run directory>"))
+    graph = opened.graph
+    run.dataset(graph.name, graph.checksums)
+    device = run.fabric.device
+    split, ties = config.evaluation.split, cast(Ties, config.evaluation.ties)
+    with run.progress(1, f"ranking {split}") as bar:
+        ranking = rank(opened.model.to(device), graph, split, filtered=config.evaluation.filtered)
+        bar.advance(1, ranking.metrics(ties))
+    metrics = _metrics(opened.model, graph, ranking, config)
+    sides = {side: ranking.metrics(ties, side) for side in ("tail", "head", "both")}
+    show(_score_table(sides), f"{graph.name}: {split} split, {ties} ties")
+    details: dict[str, Any] = {"by_relation": _by_relation(graph, ranking), "by_category": _by_category(graph, ranking)}
+    if config.evaluation.against is not None:
+        other = open_run(config.evaluation.against)
+        if other.graph.fingerprint != graph.fingerprint:
+            raise InputError(f"{config.evaluation.against} was trained on other data: nothing to compare")
+        second = rank(other.model.to(device), graph, split, filtered=config.evaluation.filtered)
+        contrast = paired_bootstrap(ranking.ranks(ties), second.ranks(ties), seed=config.seed)
+        details["difference"] = vars(contrast)
+        metrics |= {"difference/mrr": contrast.first - contrast.second}
+        metrics |= {"difference/mrr_low": contrast.low, "difference/mrr_high": contrast.high}
+        show(pd.DataFrame([vars(contrast)]), "MRR of the first and second model, and the interval of their difference")
+    return Results(metrics, details)
+
+
+def predict(config: Config, run: Run) -> Results:
+    """Answer a question: predict.head=... predict.relation=... (or predict.tail=...) with checkpoint=RUN."""
+    predictor = Predictor.from_run(_required(config.checkpoint, "checkpoint=<run directory>"))
+    asked = config.predict
+    table = predictor.top_k(
+        relation=_required(asked.relation, "predict.relation=<name>"),
+        head=asked.head,
+        tail=asked.tail,
+        k=asked.k,
+        filtered=asked.filtered,
+    )
+    run.dataset(predictor.graph.name, predictor.graph.checksums)
+    show(table, f"({asked.head or '?'}, {asked.relation}, {asked.tail or '?'})")
+    table.to_csv(run.directory / "predictions.csv", index=False)
+    best = float(table["probability"].iloc[0]) if len(table) else float("nan")
+    return Results({"predict/answers": float(len(table)), "predict/best_probability": best})
+
+
+def export(config: Config, run: Run) -> Results:
+    """Write a trained model (checkpoint=RUN) as npz, parquet or a torch.export program."""
+    opened = open_run(_required(config.checkpoint, "checkpoint=<run directory>"))
+    kinds = {"npz": export_npz, "parquet": export_parquet, "program": export_program}
+    endings = {"npz": "npz", "parquet": "parquet", "program": "pt2"}
+    form = config.export.format
+    if form not in kinds:
+        raise InputError(f"export.format={form} is unknown: one of {', '.join(kinds)}")
+    path = Path(config.export.path or run.directory / f"model.{endings[form]}")
+    written = kinds[form](opened.model, opened.graph, path)
+    run.log.info("wrote %s (%.1f MB)", written, written.stat().st_size / 1e6)
+    return Results({"export/megabytes": written.stat().st_size / 1e6})
+
+
+def audit(config: Config, run: Run) -> Results:
+    """Audit a data set for leaks between its splits; robust.folder=DIR writes one without redundant relations."""
+    graph = _graph(config, run)
+    report = audit_graph(graph)
+    show(report.splits, f"{graph.name}: splits")
+    show(report.relations.sort_values("test_leaked", ascending=False).head(15), "relations that leak most")
+    report.relations.to_csv(run.directory / "relations.csv", index=False)
+    metrics = {f"test/{name}": value for name, value in report.metrics().items()}
+    if config.robust.folder is not None:
+        if config.robust.drop:
+            robust = without_relations(graph, config.robust.drop)
+        else:
+            made = make_robust(graph, config.robust.threshold)
+            show(made.removed, f"relations removed at threshold {made.threshold:.3f}")
+            robust = made.graph
+        write_graph(robust, config.robust.folder)
+        metrics |= {f"robust/{name}": value for name, value in audit_graph(robust).metrics().items()}
+        run.log.info("wrote %s: %d relations, %d training triples", config.robust.folder, robust.num_relations, len(robust.train))
+    return Results(metrics)
+
+
+def inverse(config: Config, run: Run) -> Results:
+    """Score the inverse-relation rule model, drawn as published (test/) and in closed form (expected/)."""
+    graph = _graph(config, run)
+    options = config.inverse
+    model = InverseModel.mine(
+        graph, options.threshold, cast(Literal["or", "and"], options.rule), options.min_support
+    )
+    metrics = {"threshold": model.threshold, "rules": float(len(model.rules))}
+    for prefix, mode in (("test", "sampled"), ("expected", "expected")):
+        ranks = model.evaluate(
+            cast(Literal["expected", "sampled"], mode),
+            cast(Literal["reference", "strict"], options.misses),
+            all_rules=options.all_rules,
+            use_valid=options.use_valid,
+            seed=options.draw_seed,
+        )
+        metrics |= {f"{prefix}/{name}": value for name, value in ranks.metrics().items()}
+    show(model.rules.head(20), f"{graph.name}: inverse relations at threshold {model.threshold:.4f}")
+    by_mode = {name: {k.split("/")[1]: v for k, v in metrics.items() if k.startswith(f"{name}/")} for name in ("test", "expected")}
+    show(_score_table({"drawn": by_mode["test"], "expected": by_mode["expected"]}), "both sides of the test split")
+    model.rules.to_csv(run.directory / "rules.csv", index=False)
+    return Results(metrics)
+
+
+def analyse(config: Config, run: Run) -> Results:
+    """Relate quality to how central the test entities are; checkpoint=RUN, against=RUN for the baseline's."""
+    opened = open_run(config.checkpoint) if config.checkpoint else None
+    graph = opened.graph if opened else _graph(config, run)
+    run.dataset(graph.name, graph.checksums)
+    metrics = {
+        f"pagerank/{facts}": mean_over_test(graph, pagerank(graph, cast(Literal["train", "all"], facts)))
+        for facts in ("train", "all")
+    }
+    if opened is not None:
+        groups, edges = in_degree_buckets(graph)
+        ranking = rank(opened.model, graph)
+        buckets = {opened.config.model.name: ranking.by_group(groups)}
+        if config.evaluation.against is not None:
+            other = open_run(config.evaluation.against)
+            baseline = rank(other.model, graph)
+            buckets[other.config.model.name] = baseline.by_group(groups)
+            hits = [r.metrics()["hits@10"] for r in (baseline, ranking)]
+            metrics["error_reduction/hits@10"] = (1 - hits[0]) / max(1 - hits[1], 1e-12)
+        run.figure("in_degree", figures.by_in_degree(buckets, edges))
+        metrics |= {f"in_degree_{edges[g]:.0f}/hits@10": v["hits@10"] for g, v in next(iter(buckets.values())).items()}
+    show(pd.DataFrame([metrics]).T.reset_index().set_axis(["measure", "value"], axis=1), f"{graph.name}: centrality")
+    return Results(metrics)
+
+
+def parameters(config: Config, run: Run) -> Results:
+    """Count the parameters of the configured model on the data set."""
+    graph = _graph(config, run)
+    model = build_model(config.model, graph)
+    counts = {name: float(np.prod(value.shape)) for name, value in dict(model.named_parameters()).items()}  # type: ignore[attr-defined]
+    total = sum(counts.values())
+    show(pd.DataFrame({"parameter": [*counts, "all"], "numbers": [*counts.values(), total]}), config.model.name)
+    return Results({"parameters": total, **{f"parameters/{name}": value for name, value in counts.items()}})
+
+
+main = command(
+    "conve",
+    Config,
+    {
+        "train": train,
+        "evaluate": evaluate,
+        "predict": predict,
+        "export": export,
+        "audit": audit,
+        "inverse": inverse,
+        "analyse": analyse,
+        "parameters": parameters,
+    },
+    "Convolutional 2D Knowledge Graph Embeddings: link prediction, and how much of it is leakage",
+)
+
+
+def _graph(config: Config, run: Run) -> KnowledgeGraph:
+    graph = build_graph(config.dataset)
+    run.dataset(graph.name, graph.checksums)
+    run.log.info(
+        "%s: %d entities, %d relations, %d / %d / %d triples",
+        graph.name,
+        graph.num_entities,
+        graph.num_relations,
+        *(len(graph.split(split)) for split in ("train", "valid", "test")),
+    )
+    return graph
+
+
+def _fit(model: Scorer, graph: KnowledgeGraph, config: Config, run: Run) -> Outcome:
+    from offprints.gpu import resolve_precision
+
+    device = run.fabric.device
+    directory = run.directory / "checkpoints"
+    select = "auc_pr" if _is_countries(graph) else "mrr"
+
+    def validate() -> dict[str, float]:
+        metrics = rank(model, graph, "valid").metrics()
+        return metrics | _countries(model, graph, "valid")
+
+    def on_epoch(row: dict[str, float]) -> None:
+        run.metrics.log(int(row["epoch"]), {name: value for name, value in row.items() if name != "epoch"})
+        shown = {name: row[name] for name in (f"valid/{select}", "train/loss") if name in row}
+        bar.advance(1, shown)
+
+    trainer = Trainer(
+        model,
+        graph,
+        config.training,
+        seed=config.seed,
+        device=device,
+        bfloat16=resolve_precision(config.precision, device) == "bf16",
+        validate=validate if len(graph.valid) else None,
+        select=select,
+        directory=directory,
+        on_epoch=on_epoch,
+        uninterrupted=run.uninterrupted,
+    )
+    done = trainer.resume()
+    if run.resuming:
+        run.metrics.rewind(done)
+    with run.progress(config.training.epochs, "training", done) as bar:
+        return trainer.fit()
+
+
+def _metrics(model: Scorer, graph: KnowledgeGraph, ranking: Ranking, config: Config) -> dict[str, float]:
+    split, ties = config.evaluation.split, cast(Ties, config.evaluation.ties)
+    metrics = {f"{split}/{name}": value for name, value in ranking.metrics(ties).items()}
+    metrics |= {f"{split}/{side}_mrr": ranking.metrics(ties, side)["mrr"] for side in ("tail", "head")}
+    seen = np.zeros(graph.num_entities, bool)
+    seen[graph.train.head] = seen[graph.train.tail] = True
+    known_ends = seen[ranking.triples.head] & seen[ranking.triples.tail]
+    if known_ends.any() and not known_ends.all():  # named apart: the entities that train has not are part of the test
+        metrics[f"{split}/mrr_of_seen_entities"] = ranking.subset(known_ends).metrics(ties)["mrr"]
+    return metrics | {f"{split}/{name}": value for name, value in _countries(model, graph, split).items()}
+
+
+def _is_countries(graph: KnowledgeGraph) -> bool:
+    return graph.name.startswith("countries")
+
+
+def _countries(model: Scorer, graph: KnowledgeGraph, split: str) -> dict[str, float]:
+    if not _is_countries(graph):
+        return {}
+    with scoring(model) as score_tails:
+        device = next(model.parameters()).device
+        return {"auc_pr": countries_auc_pr(score_tails, graph, split, device=device)}
+
+
+def _calibrate(model: Scorer, graph: KnowledgeGraph, config: Config, run: Run) -> dict[str, float]:
+    fitted = calibrate(model, graph, seed=config.seed)
+    keep_calibration(run.directory, fitted)
+    seen = candidates(model, graph, config.evaluation.split, seed=config.seed)
+    curves = {name: reliability(seen, c) for name, c in (("sigmoid", Calibration()), ("calibrated", fitted))}
+    run.figure("reliability", figures.reliability_diagram(curves))
+    return {f"calibration/error_{name}": curve.error for name, curve in curves.items()}
+
+
+def _examples(model: Scorer, graph: KnowledgeGraph, ranking: Ranking, count: int = 6) -> pd.DataFrame:
+    """Questions spread over the split, with the three best new answers."""
+    predictor = partial(Predictor(model, graph).top_k, k=3, filtered=False)
+    chosen = np.linspace(0, len(ranking.triples) - 1, min(count, len(ranking.triples)), dtype=int)
+    rows = []
+    for i in chosen:
+        head, relation, tail = (
+            graph.entities.names[ranking.triples.head[i]],
+            graph.relations.names[ranking.triples.relation[i]],
+            graph.entities.names[ranking.triples.tail[i]],
+        )
+        best = predictor(head=head, relation=relation)
+        answers = [f"{row.label}{' (known)' if row.known in ('train', 'valid') else ''}" for row in best.itertuples()]
+        rows.append((graph.label(head), graph.label(relation), ", ".join(answers), graph.label(tail), ranking.ranks(side="tail")[i]))
+    return pd.DataFrame(rows, columns=["head", "relation", "best answers", "true answer", "its rank"])
+
+
+def _by_relation(graph: KnowledgeGraph, ranking: Ranking) -> dict[str, dict[str, float]]:
+    return {graph.relations.names[r]: values for r, values in ranking.by_relation().items()}
+
+
+def _by_category(graph: KnowledgeGraph, ranking: Ranking) -> dict[str, dict[str, float]]:
+    categories = relation_categories(graph)
+    kinds = sorted(set(categories.values()))
+    number = np.array([kinds.index(categories[name]) if name in categories else -1 for name in graph.relations.names])
+    groups = ranking.by_group(number[ranking.triples.relation])
+    return {kinds[group]: values for group, values in groups.items() if group >= 0}
+
+
+def _own(metrics: dict[str, float]) -> dict[str, float]:
+    return {name.removeprefix("test/"): value for name, value in metrics.items() if name.startswith("test/")}
+
+
+def _score_table(rows: dict[str, dict[str, float]]) -> pd.DataFrame:
+    columns = ["mrr", "hits@1", "hits@3", "hits@10", "mr"]
+    return pd.DataFrame([[name, *(row[c] for c in columns)] for name, row in rows.items()], columns=["", *columns])
+
+
+def _required(value: str | None, option: str) -> str:
+    if value is None:
+        raise InputError(f"this task needs {option}")
+    return value
+

@@ -1,0 +1,123 @@
+"""The options of the command line, typed: a misspelt key or a value of the wrong type is an error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from conve.training import TrainingOptions
+from offprints.app import RunConfig
+
+
+@dataclass
+class DatasetConfig:
+    """Which facts.
+
+    Attributes:
+        name: a data set that the package knows, or any name for a folder of your own.
+        folder: folder with train.txt, valid.txt and test.txt (head<TAB>relation<TAB>tail); null for a known data set.
+    """
+
+    name: str = "cldr"
+    folder: str | None = None
+
+
+@dataclass
+class ModelConfig:
+    """Which model; options that a model has not are left at null and refused otherwise."""
+
+    name: str = "conve"
+    dim: int = 200
+    shape: list[int] | None = None
+    channels: int | None = None
+    kernel: int | None = None
+    input_dropout: float = 0.2
+    feature_dropout: float | None = None
+    hidden_dropout: float | None = None
+    conv_bias: bool | None = None
+    entity_bias: bool | None = None
+    stacking: str | None = None
+    reciprocal: bool | None = None
+
+
+@dataclass
+class EvaluationConfig:
+    """How to rank.
+
+    Attributes:
+        split: train, valid or test.
+        ties: realistic, optimistic, pessimistic or random.
+        filtered: leave out the other known answers.
+        against: run directory of a second model, compared by a paired bootstrap.
+    """
+
+    split: str = "test"
+    ties: str = "realistic"
+    filtered: bool = True
+    against: str | None = None
+
+
+@dataclass
+class PredictConfig:
+    """What to predict: the tails of (head, relation, ?) or the heads of (?, relation, tail).
+
+    Attributes:
+        k: number of answers.
+        filtered: leave out known facts, to see new ones only.
+    """
+
+    head: str | None = None
+    relation: str | None = None
+    tail: str | None = None
+    k: int = 10
+    filtered: bool = False
+
+
+@dataclass
+class ExportConfig:
+    """Where to and in which form: npz, parquet or program (torch.export)."""
+
+    format: str = "npz"
+    path: str | None = None
+
+
+@dataclass
+class InverseConfig:
+    """The inverse-relation rule model; see conve.InverseModel."""
+
+    threshold: Any = "paper"
+    rule: str = "or"
+    min_support: int = 1
+    misses: str = "reference"
+    all_rules: bool = False
+    use_valid: bool = True
+    draw_seed: int = 345345
+
+
+@dataclass
+class RobustConfig:
+    """Make a data set without redundant relations (task=audit).
+
+    Attributes:
+        folder: where to write it; null only audits.
+        threshold: share of pairs from which on two relations say the same; "paper" or a number.
+        drop: relations to drop by name instead of those found.
+    """
+
+    folder: str | None = None
+    threshold: Any = "paper"
+    drop: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Config(RunConfig):
+    """All options of `conve`."""
+
+    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingOptions = field(default_factory=TrainingOptions)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    predict: PredictConfig = field(default_factory=PredictConfig)
+    export: ExportConfig = field(default_factory=ExportConfig)
+    inverse: InverseConfig = field(default_factory=InverseConfig)
+    robust: RobustConfig = field(default_factory=RobustConfig)

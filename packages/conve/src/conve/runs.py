@@ -1,0 +1,103 @@
+"""From the options to a graph and a model, and back from the directory of a run to what it trained."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from omegaconf import OmegaConf
+
+from conve.bilinear import ComplEx, DistMult
+from conve.calibration import Calibration
+from conve.config import Config, DatasetConfig, ModelConfig
+from conve.datasets import load_dataset
+from conve.model import ConvE
+from conve.scorer import Scorer
+from conve.training import made_of
+from offprints.atomic import write_text
+from offprints.checkpoint import Checkpoints
+from offprints.data import MissingFile
+from offprints.errors import InputError
+from offprints.triples import KnowledgeGraph
+
+MODELS: dict[str, Callable[..., Scorer]] = {
+    "conve": cast(Callable[..., Scorer], ConvE),
+    "distmult": cast(Callable[..., Scorer], DistMult),
+    "complex": cast(Callable[..., Scorer], ComplEx),
+}
+_CALIBRATION = "calibration.json"
+
+
+class MissingRun(MissingFile):
+    """A directory holds no training run."""
+
+
+def build_graph(options: DatasetConfig) -> KnowledgeGraph:
+    """The graph that the options name."""
+    if options.folder is not None:
+        return KnowledgeGraph.from_folder(options.folder, options.name)
+    return load_dataset(options.name)
+
+
+def build_model(options: ModelConfig, graph: KnowledgeGraph) -> Scorer:
+    """A fresh model of the graph's size.
+
+    Raises:
+        InputError: there is no such model, it has no such option, or its sizes do not fit each other.
+    """
+    if options.name not in MODELS:
+        raise InputError(f"unknown model {options.name!r}: one of {', '.join(MODELS)}")
+    given = {key: value for key, value in asdict(options).items() if key != "name" and value is not None}
+    if given.get("shape") is not None:
+        given["shape"] = tuple(given["shape"])
+        if len(given["shape"]) != 2:
+            raise InputError(f"model.shape={list(given['shape'])} must be [height, width]")
+    try:
+        return MODELS[options.name](graph.num_entities, 2 * graph.num_relations, **given)
+    except TypeError as error:
+        raise InputError(f"model {options.name!r} has no such option: {error}") from None
+
+
+@dataclass(frozen=True)
+class OpenedRun:
+    """A training run read back: its data, and its model with the best weights."""
+
+    config: Config
+    graph: KnowledgeGraph
+    model: Scorer
+    calibration: Calibration | None
+
+
+def open_run(directory: str | Path) -> OpenedRun:
+    """Read a training run back from its directory.
+
+    Raises:
+        MissingRun: no training run there.
+        CheckpointError: the checkpoint is damaged, or of other data than the files say now.
+    """
+    directory = Path(directory)
+    options = directory / "config.yaml"
+    if not options.is_file():
+        raise MissingRun(f"{directory} is not the directory of a run: no config.yaml in it")
+    known = OmegaConf.structured(Config)
+    config = cast(Config, OmegaConf.to_object(OmegaConf.merge(known, OmegaConf.load(options))))
+    graph = build_graph(config.dataset)
+    model = build_model(config.model, graph)
+    kept = Checkpoints(directory / "checkpoints", "conve", made_of(model, graph))
+    checkpoint = kept.load_best() or kept.load_last()
+    if checkpoint is None:
+        raise MissingRun(f"{directory} has no checkpoint yet: {kept.best} is missing; train first")
+    model.load_state_dict(checkpoint.state["model"])
+    model.eval()
+    fitted = directory / _CALIBRATION
+    calibration = Calibration(**json.loads(fitted.read_text())) if fitted.is_file() else None
+    return OpenedRun(config, graph, model, calibration)
+
+
+def keep_calibration(directory: Path, calibration: Calibration) -> None:
+    """Put the calibration beside the checkpoints of a run."""
+    values: dict[str, Any] = asdict(calibration)
+    write_text(directory / _CALIBRATION, json.dumps(values))

@@ -1,0 +1,3 @@
+from demo_app.cli import main
+
+main()

@@ -1,0 +1,92 @@
+"""Tables of the documentation come from the files that runs and benchmarks leave behind."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("mkdocs", reason="mkdocs is not installed: `nox -s tools` installs it")
+
+from hooks import fill, seconds
+
+PAPER = """
+slug = "one"
+title = "One | Two"
+authors = ["A"]
+venue = "ICML"
+year = 2021
+claim = "It works."
+
+[[value]]
+table = "Table 1"
+experiment = "umls"
+dataset = "UMLS"
+metric = "test/mrr"
+value = 0.94
+"""
+BENCHMARK = {
+    "workload": "train step",
+    "size": 14541,
+    "threads": 1,
+    "ours_seconds": 0.09,
+    "peer": "pykeen 1.11.1",
+    "peer_seconds": 3.6,
+    "ratio": 40.0,
+    "ours_peak_mb": 210,
+    "peer_peak_mb": 900,
+    "bound_share": 0.4,
+    "hardware": "a CPU",
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    package = tmp_path / "packages/one"
+    (package / "benchmarks").mkdir(parents=True)
+    (package / "pyproject.toml").touch()
+    (package / "paper.toml").write_text(PAPER)
+    (package / "benchmarks/results.json").write_text(json.dumps([BENCHMARK]))
+    return tmp_path
+
+
+def test_a_marker_becomes_the_papers_values(root: Path) -> None:
+    page = fill("before\n\n<!-- table: results one -->\n\nafter", root)
+    assert page.startswith("before\n")
+    assert page.endswith("\nafter")
+    assert "| one | Table 1 | UMLS | test/mrr | 0.940 |" in page
+    assert "not run" in page
+
+
+def test_a_benchmark_is_shown_with_units_ratio_and_share_of_the_bound(root: Path) -> None:
+    page = fill("<!-- table: benchmarks -->", root)
+    row = "| one | train step | 14,541 | 1 | 90 ms | pykeen 1.11.1 | 3.6 s | 40× | 210 MB | 900 MB | 40% |"
+    assert row in page
+
+
+def test_a_bar_in_a_title_does_not_break_the_table(root: Path) -> None:
+    assert "| One \\| Two |" in fill("<!-- table: papers -->", root)
+
+
+def test_a_package_without_numbers_says_so(root: Path) -> None:
+    (root / "packages/one/benchmarks/results.json").unlink()
+    assert fill("<!-- table: benchmarks one -->", root) == "*No benchmark is committed yet.*\n"
+
+
+@pytest.mark.parametrize("marker", ["<!-- table: result one -->", "<!-- table: results two -->"])
+def test_a_marker_that_names_nothing_is_an_error(root: Path, marker: str) -> None:
+    with pytest.raises(ValueError, match="there is no such table"):
+        fill(marker, root)
+
+
+def test_a_marker_inside_a_sentence_is_text(root: Path) -> None:
+    text = "write `<!-- table: results one -->` on a line of its own"
+    assert fill(text, root) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, ""), (2.5e-5, "25 µs"), (0.0123, "12.3 ms"), (75.0, "75 s")]
+)
+def test_durations_have_units(value: float | None, text: str) -> None:
+    assert seconds(value) == text

@@ -1,0 +1,174 @@
+"""The report shows what results.json and paper.toml hold, in one file that needs no other."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from offprints.hardware import Hardware
+from offprints.results import DatasetRecord, RunRecord, write_results
+
+from report import card, main, render, table
+
+PAPER = """
+slug = "one"
+title = "One <Paper> & Its Title"
+authors = ["A. Author", "B. Author"]
+venue = "ICML"
+year = 2021
+arxiv = "2101.00001"
+claim = "Numbers are < numerals."
+figure = "results/curve.png"
+
+[[value]]
+table = "Table 1"
+experiment = "umls"
+dataset = "UMLS"
+metric = "test/mrr"
+value = 0.94
+model = "Net"
+better = [{value = 0.957, source = "Others 2020"}]
+
+[[value]]
+table = "Table 1"
+experiment = "umls"
+dataset = "UMLS"
+metric = "test/hits@10"
+value = 0.99
+model = "Net"
+
+[[value]]
+table = "Table 2"
+experiment = "fb15k"
+dataset = "FB15k"
+metric = "test/mrr"
+value = 0.657
+
+[[not_run]]
+experiment = "fb15k"
+reason = "the data is not public"
+"""
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+RUN = RunRecord(
+    package="one",
+    version="0.1.0",
+    experiment="umls",
+    task="train",
+    dataset=DatasetRecord("umls", {}),
+    seed=1,
+    metrics={"test/mrr": 0.9, "test/hits@10": 0.98},
+    config={},
+    commit=None,
+    hardware=Hardware(cpu="a CPU", threads=2, gpu=None),
+    seconds=41.0,
+    peak_memory_mb=800.0,
+    command="one experiment=umls seed=1",
+)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A repository with one package: two committed seeds, a figure, and a demo that has run."""
+    package, demo = tmp_path / "packages/one", tmp_path / ".demo/one"
+    (package / "results/umls").mkdir(parents=True)
+    (demo / "figures").mkdir(parents=True)
+    (package / "paper.toml").write_text(PAPER)
+    (package / "results/curve.png").write_bytes(PNG)
+    (demo / "figures/loss_by_step.png").write_bytes(PNG)
+    write_results(package / "results/umls/seed-1.json", RUN)
+    second = replace(
+        RUN, seed=2, metrics={"test/mrr": 0.92, "test/hits@10": 0.98}, command="one experiment=umls seed=2"
+    )
+    write_results(package / "results/umls/seed-2.json", second)
+    shown = replace(
+        RUN,
+        experiment=None,
+        dataset=DatasetRecord("cldr", {}),
+        metrics={"test/mrr": 0.4567, "valid/mrr": 0.5},
+        command="one 'hydra.run.dir=/some/where'",
+    )
+    write_results(demo / "results.json", shown)
+    return tmp_path
+
+
+def test_a_value_of_the_paper_stands_beside_the_mean_over_seeds(root: Path) -> None:
+    lines = card(root / "packages/one", root / ".demo/one").lines
+    umls = next(line for line in lines if line.data == "UMLS" and line.metric == "test/mrr")
+    assert umls.reported == "0.940"
+    assert umls.measured.startswith("0.910 ± 0.0141")
+    assert "(n=2)" in umls.measured
+    assert umls.elsewhere == "0.957 (Others 2020)"
+    assert umls.command == "one -m experiment=umls seed=1,2"
+
+
+def test_what_was_not_run_says_why(root: Path) -> None:
+    lines = card(root / "packages/one", root / ".demo/one").lines
+    (missing,) = [line for line in lines if line.data == "FB15k"]
+    assert missing.measured == "not run: the data is not public"
+    assert missing.command == ""
+
+
+def test_the_demo_shows_its_test_metrics_and_the_command_without_our_run_directory(root: Path) -> None:
+    (line,) = [line for line in card(root / "packages/one", root / ".demo/one").lines if line.demo]
+    assert (line.metric, line.measured, line.data, line.command) == ("test/mrr", "0.457", "cldr", "one")
+
+
+def test_headlines_take_one_metric_of_each_measured_row(root: Path) -> None:
+    headlines = card(root / "packages/one", root / ".demo/one").headlines
+    assert [(line.data, line.metric) for line in headlines] == [("cldr", "test/mrr"), ("UMLS", "test/mrr")]
+
+
+def test_the_page_is_self_contained(root: Path) -> None:
+    page = render([card(root / "packages/one", root / ".demo/one")])
+    sources = re.findall(r'(?:src|href)="([^"]*)"', page)
+    assert len([source for source in sources if source.startswith("data:image/png;base64,")]) == 2
+    outside = [source for source in sources if not source.startswith(("data:", "#"))]
+    assert outside == ["https://arxiv.org/abs/2101.00001"]  # a link to follow, nothing to load
+    assert "url(" not in page
+    assert "<script" not in page
+
+
+def test_text_of_a_paper_is_escaped(root: Path) -> None:
+    page = render([card(root / "packages/one", root / ".demo/one")])
+    assert "One &lt;Paper&gt; &amp; Its Title" in page
+    assert "Numbers are &lt; numerals." in page
+
+
+def test_the_figure_of_the_paper_comes_first(root: Path) -> None:
+    figures = card(root / "packages/one", root / ".demo/one").figures
+    assert [figure.name for figure in figures] == ["curve", "loss by step"]
+
+
+def test_a_paper_without_demo_names_the_command_that_runs_it(root: Path) -> None:
+    found = card(root / "packages/one", root / "nowhere")
+    assert found.demo is None
+    assert "demo(one)" in render([found])
+
+
+def test_the_terminal_table_has_the_five_columns(root: Path) -> None:
+    screen = Console(file=io.StringIO(), width=160)
+    screen.print(table([card(root / "packages/one", root / ".demo/one")]))
+    text = screen.file.getvalue()  # type: ignore[attr-defined]
+    assert re.search(r"paper\W+data\W+metric\W+paper's value\W+measured here", text)
+    assert re.search(r"one\W+cldr\W+test/mrr\W+0.457 \(just now\)", text)
+
+
+def test_main_writes_the_page_and_tells_where(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = root / "report.html"
+    assert main(root, page) == 0
+    assert f"report: {page}" in capsys.readouterr().out
+    assert page.read_text().startswith("<!doctype html>")
+
+
+def test_a_broken_paper_toml_is_named(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (root / "packages/one/paper.toml").write_text("slug = 3")
+    assert main(root, root / "report.html") == 2
+    assert "paper.toml" in capsys.readouterr().err.replace("\n", "")
