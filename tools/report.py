@@ -156,12 +156,19 @@ def demo_lines(run: RunRecord) -> list[Line]:
             name,
             NOT_IN_PAPER,
             "",
-            "undefined" if math.isnan(value) else f"{value:.3f}",
+            number(value),
             command,
             True,
         )
         for name, value in (tested or run.metrics).items()
     ]
+
+
+def number(value: float) -> str:
+    """A measured value: counts in full, fractions to three places."""
+    if math.isnan(value):
+        return "undefined"
+    return f"{value:,.0f}" if value.is_integer() and abs(value) > 1 else f"{value:.3f}"
 
 
 def compared_line(row: ComparisonRow) -> Line:

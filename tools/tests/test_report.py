@@ -14,7 +14,7 @@ from rich.console import Console
 from offprints.hardware import Hardware
 from offprints.results import DatasetRecord, RunRecord, write_results
 
-from report import card, main, render, table
+from report import card, main, number, render, table
 
 PAPER = """
 slug = "one"
@@ -172,3 +172,17 @@ def test_a_broken_paper_toml_is_named(root: Path, capsys: pytest.CaptureFixture[
     (root / "packages/one/paper.toml").write_text("slug = 3")
     assert main(root, root / "report.html") == 2
     assert "paper.toml" in capsys.readouterr().err.replace("\n", "")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.4567, "0.457"),
+        (1.0, "1.000"),
+        (1897.0, "1,897"),
+        (4187.25, "4187.250"),
+        (float("nan"), "undefined"),
+    ],
+)
+def test_counts_are_shown_in_full_and_fractions_to_three_places(value: float, text: str) -> None:
+    assert number(value) == text

@@ -108,9 +108,7 @@ def _best_partner(found: PairOverlap, num_relations: int) -> tuple[NDArray[np.in
     """For each relation the other one that shares most of its pairs, -1 if none does, and the share."""
     other = found.first != found.second
     first, second, support = found.first[other], found.second[other], found.support[other]
-    order = np.lexsort(
-        (-second, support)
-    )  # the strongest comes last and stays; among equals the earliest relation
+    order = np.lexsort((-second, support))  # the strongest comes last and stays; of equals, the earliest
     partner = np.full(num_relations, -1, np.int64)
     shared = np.zeros(num_relations)
     partner[first[order]] = second[order]

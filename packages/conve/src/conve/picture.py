@@ -87,7 +87,7 @@ class _FilterReluDrop(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         patches, weight, keep, result = ctx.saved_tensors
-        grad = torch.where(result > 0, grad, 0).to(patches.dtype)  # a dropped or cut-off place passes nothing
+        grad = torch.ops.aten.threshold_backward(grad, result, 0).to(patches.dtype)  # what was cut off or dropped
         if keep is not None:
             grad = grad.mul_(keep)
         grad_weight = torch.matmul(grad, patches.transpose(1, 2)).sum(0)  # (C, K)
