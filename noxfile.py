@@ -109,7 +109,10 @@ def types(session: nox.Session) -> None:
     """mypy --strict over shared, every package and the tools."""
     install_all(session, "mypy", "jinja2", "packaging")
     sources = [f"{folder(package)}/src" for package in ["shared", *PACKAGES]]
-    session.run("mypy", *sources, *map(str, ROOT.glob("tools/*.py")), *session.posargs)
+    bases = {
+        "MYPYPATH": os.pathsep.join(sources)
+    }  # so that a file has one name: conve.model, not packages.conve...
+    session.run("mypy", *sources, *map(str, ROOT.glob("tools/*.py")), *session.posargs, env=bases)
 
 
 @nox.session

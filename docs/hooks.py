@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from mkdocs.exceptions import PluginError
 from mkdocs.plugins import event_priority
 
 from offprints.errors import InputError
-from offprints.paper import Paper, comparison, to_markdown
+from offprints.paper import HEADER, Paper, comparison
 from offprints.results import read_results
 
 ROOT = Path(__file__).parents[1]
@@ -33,7 +33,7 @@ def on_config(config: Any) -> Any:
     """Order the pages; those on papers and on shared are found on disk."""
     docs = Path(config.docs_dir)
     nav: list[dict[str, Any]] = [
-        {"Offprints": "index.md"},
+        {"Start": "index.md"},
         {"Papers": [{page.stem: f"papers/{page.name}"} for page in sorted(docs.glob("papers/*.md"))]},
         {"Results": "results.md"},
         {"Benchmarks": "benchmarks.md"},
@@ -82,25 +82,28 @@ def fill(markdown: str, root: Path) -> str:
 
 def papers(folders: Sequence[Path]) -> str:
     """One line for each package."""
-    rows = []
-    for paper in (Paper.read(folder / "paper.toml") for folder in folders):
-        rows.append(
-            [
-                f"[{paper.slug}](papers/{paper.slug}.md)",
-                paper.title,
-                f"{paper.venue} {paper.year}",
-                paper.claim,
-            ]
-        )
-    return grid(("package", "paper", "published", "what it shows"), rows)
+    return grid(
+        {
+            "package": f"[{paper.slug}](papers/{paper.slug}.md)",
+            "paper": paper.title,
+            "published": f"{paper.venue} {paper.year}",
+            "what it shows": paper.claim,
+        }
+        for paper in (Paper.read(folder / "paper.toml") for folder in folders)
+    )
 
 
 def results(folders: Sequence[Path]) -> str:
     """Each paper's values beside ours, as offprints.paper compares them."""
     rows = []
     for folder in folders:
-        rows += comparison(Paper.read(folder / "paper.toml"), read_results(folder / "results"))
-    return to_markdown(rows) if rows else "*No result is committed yet.*\n"
+        for compared in comparison(Paper.read(folder / "paper.toml"), read_results(folder / "results")):
+            row = dict(zip(HEADER, compared.cells(), strict=True))
+            name = folder.name if len(folders) > 1 else ""
+            rows.append(
+                {**row, "paper": name, "command": f"`{compared.command}`" if compared.command else ""}
+            )
+    return grid(rows)
 
 
 def benchmarks(folders: Sequence[Path]) -> str:
@@ -110,43 +113,39 @@ def benchmarks(folders: Sequence[Path]) -> str:
         path = folder / "benchmarks" / "results.json"
         for entry in json.loads(path.read_text(encoding="utf-8")) if path.exists() else []:
             rows.append(
-                [
-                    folder.name,
-                    entry["workload"],
-                    f"{entry['size']:,}",
-                    str(entry["threads"]),
-                    seconds(entry["ours_seconds"]),
-                    entry["peer"],
-                    seconds(entry.get("peer_seconds")),
-                    number(entry.get("ratio"), "{:.2g}×" if (entry.get("ratio") or 0) < 10 else "{:.0f}×"),
-                    number(entry.get("ours_peak_mb"), "{:.0f} MB"),
-                    number(entry.get("peer_peak_mb"), "{:.0f} MB"),
-                    number(entry.get("bound_share"), "{:.0%}"),
-                ]
+                {
+                    "package": folder.name if len(folders) > 1 else "",
+                    "workload": entry["workload"],
+                    "size": f"{entry['size']:,}",
+                    "threads": str(entry["threads"]),
+                    "ours": seconds(entry["ours_seconds"]),
+                    "peer": entry["peer"],
+                    "its time": seconds(entry.get("peer_seconds")),
+                    "ratio": number(
+                        entry.get("ratio"), ".2f" if (entry.get("ratio") or 0) < 10 else ".0f", "×"
+                    ),
+                    "our memory": number(entry.get("ours_peak_mb"), ".0f", " MB"),
+                    "its memory": number(entry.get("peer_peak_mb"), ".0f", " MB"),
+                    "of bound": number(entry.get("bound_share"), ".0%"),
+                }
             )
-    header = (
-        "package",
-        "workload",
-        "size",
-        "threads",
-        "ours",
-        "peer",
-        "its time",
-        "ratio",
-        "our memory",
-        "its memory",
-        "of bound",
-    )
-    return grid(header, rows) if rows else "*No benchmark is committed yet.*\n"
+    return grid(rows)
 
 
 TABLES = {"papers": papers, "results": results, "benchmarks": benchmarks}
 
 
-def grid(header: Iterable[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    names = list(header)
-    lines = [names, ["---"] * len(names), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+def grid(rows: Iterable[Mapping[str, str]]) -> str:
+    """A Markdown table of rows with the same keys; a column without content is left out."""
+    rows = list(rows)
+    if not rows:
+        return "*Nothing is committed yet.*\n"
+    header = [name for name in rows[0] if any(row[name] for row in rows)]
+    lines = [
+        header,
+        ["---"] * len(header),
+        *([row[name].replace("|", "\\|") for name in header] for row in rows),
+    ]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
@@ -158,6 +157,6 @@ def seconds(value: float | None) -> str:
     return f"{value * scale:.3g} {unit}"
 
 
-def number(value: float | None, form: str) -> str:
+def number(value: float | None, form: str, unit: str = "") -> str:
     """A number, or nothing where none was measured."""
-    return "" if value is None else form.format(value)
+    return "" if value is None else f"{value:{form}}{unit}"

@@ -88,12 +88,12 @@ class Card:
 
     @property
     def headlines(self) -> tuple[Line, ...]:
-        """The demo's lines, and the first measured value of each row of the paper's tables."""
+        """The demo's first three lines, and the first measured value of each row of the paper's tables."""
         first: dict[tuple[str, str], Line] = {}
         for line in self.lines:
             if not line.demo and line.command:
                 first.setdefault((line.where, line.data), line)
-        return (*(line for line in self.lines if line.demo), *first.values())
+        return (*[line for line in self.lines if line.demo][:3], *first.values())
 
 
 def main(root: Path, page: Path) -> int:

@@ -61,7 +61,9 @@ def main(arguments: list[str] | None = None) -> int:
         except Broken as problem:
             log.error("BROKEN: %s", problem)
             return 1
-    log.info("%d kills: every directory readable, no saved work lost, the same numbers at the end", options.kills)
+    log.info(
+        "%d kills: every directory readable, no saved work lost, the same numbers at the end", options.kills
+    )
     return 0
 
 
@@ -87,7 +89,12 @@ def kill_and_resume(command: list[str], folder: Path, kills: int, moments: rando
             _require_kept(directory, kept)
             if not finished:
                 done += 1
-                log.info("kill %d after %.2f s, last checkpoint at step %d", done, delay or 0, _saved_step(directory))
+                log.info(
+                    "kill %d after %.2f s, last checkpoint at step %d",
+                    done,
+                    delay or 0,
+                    _saved_step(directory),
+                )
         _require_same(directory, unbroken)
 
 
@@ -125,8 +132,10 @@ def _unbroken(command: list[str], directory: Path, output: Path) -> Timing:
             begin = time.monotonic() - start
         time.sleep(0.01)
     if process.returncode != 0 or not begin:
-        raise Broken(f"the unbroken run failed or logged no metrics (status {process.returncode}); see {output}:\n"
-                     f"{output.read_text()[-2000:]}")
+        raise Broken(
+            f"the unbroken run failed or logged no metrics (status {process.returncode}); see {output}:\n"
+            f"{output.read_text()[-2000:]}"
+        )
     return Timing(begin, time.monotonic() - start)
 
 
@@ -140,7 +149,9 @@ def _run(command: list[str], directory: Path, delay: float | None, output: Path)
         process.wait()
         return False
     if process.returncode != 0:
-        raise Broken(f"a resumed run ended with status {process.returncode}; see {output}:\n{output.read_text()[-2000:]}")
+        raise Broken(
+            f"a resumed run ended with status {process.returncode}; see {output}:\n{output.read_text()[-2000:]}"
+        )
     return True
 
 
@@ -187,7 +198,9 @@ def _require_kept(directory: Path, kept: list[dict[str, str]]) -> None:
 
 
 def _require_same(directory: Path, unbroken: Path) -> None:
-    ours, theirs = (json.loads((folder / "results.json").read_text())["metrics"] for folder in (directory, unbroken))
+    ours, theirs = (
+        json.loads((folder / "results.json").read_text())["metrics"] for folder in (directory, unbroken)
+    )
     if ours != theirs:
         raise Broken(f"{directory}: the metrics at the end are {ours}, of the unbroken run {theirs}")
     for mine, right in zip(_timeless(directory), _timeless(unbroken), strict=True):

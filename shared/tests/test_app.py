@@ -194,7 +194,9 @@ def test_ctrl_c_and_resume_give_the_numbers_of_an_unbroken_run(demo: Demo, tmp_p
     assert ours.metrics == right.metrics
     assert ours.seed == 4
     assert ours.command == "demo-app steps=9 seed=4 device=cpu precision=fp32 interrupt_at=0"
-    for mine, theirs in zip(read_metrics("broken/metrics.csv")[1], read_metrics("unbroken/metrics.csv")[1], strict=True):
+    for mine, theirs in zip(
+        read_metrics("broken/metrics.csv")[1], read_metrics("unbroken/metrics.csv")[1], strict=True
+    ):
         assert {**mine, "seconds": ""} == {**theirs, "seconds": ""}
 
 
@@ -223,7 +225,9 @@ def test_runs_of_a_sweep_lie_in_one_directory_and_repeat_alone(demo: Demo) -> No
     (sweep,) = Path("runs/sweep").iterdir()
     names = [path.name for path in sorted(sweep.iterdir()) if path.is_dir()]
     assert names == ["0-end-fast-1", "1-end-slow-1", "2-end-fast-2", "3-end-slow-2"]
-    assert [record.command for record in read_results("runs")][1] == "demo-app task=end seed=1 experiment=slow"
+    assert [record.command for record in read_results("runs")][
+        1
+    ] == "demo-app task=end seed=1 experiment=slow"
 
 
 def test_a_sweep_goes_on_after_a_run_that_failed(demo: Demo) -> None:
@@ -263,7 +267,10 @@ def test_python_m_runs_without_torch() -> None:
         "sys.exit(f'loaded: {sorted(heavy)}' if (heavy := {'torch', 'pandas', 'matplotlib'} & set(sys.modules)) else 0)",
     ]
     done = subprocess.run(
-        [sys.executable, "-c", " ".join(program)], env={**os.environ, "PYTHONPATH": str(TESTS)}, capture_output=True, text=True
+        [sys.executable, "-c", " ".join(program)],
+        env={**os.environ, "PYTHONPATH": str(TESTS)},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     assert "model:" in done.stdout
@@ -293,7 +300,7 @@ def test_processes_of_torchrun_share_one_default_directory(
 def test_an_interrupt_waits_for_the_end_of_the_update() -> None:
     interrupts = Interrupts()
     reached = []
-    with interrupts.listening(), pytest.raises(KeyboardInterrupt):
+    with interrupts.listening(), pytest.raises(KeyboardInterrupt):  # noqa: PT012
         with interrupts.held():
             os.kill(os.getpid(), signal.SIGTERM)
             reached.append("end of the update")
@@ -341,4 +348,7 @@ def test_several_data_sets_are_recorded_together(tmp_path: Path) -> None:
     run.dataset("a", {"train.txt": "1"})
     run.dataset("b", {"train.txt": "2"})
     assert run.dataset_record is not None
-    assert (run.dataset_record.name, run.dataset_record.sha256) == ("a+b", {"a/train.txt": "1", "b/train.txt": "2"})
+    assert (run.dataset_record.name, run.dataset_record.sha256) == (
+        "a+b",
+        {"a/train.txt": "1", "b/train.txt": "2"},
+    )

@@ -29,7 +29,12 @@ from offprints.checkpoint import (
 )
 
 TESTS = Path(__file__).parent
-STATE = {"weight": torch.arange(20_000, dtype=torch.float32), "step": 3, "names": ["a", ("b", None)], "rate": 0.1}
+STATE = {
+    "weight": torch.arange(20_000, dtype=torch.float32),
+    "step": 3,
+    "names": ["a", ("b", None)],
+    "rate": 0.1,
+}
 
 
 @pytest.fixture
@@ -44,7 +49,7 @@ def test_what_is_saved_is_what_is_loaded(saved: Path) -> None:
     assert (checkpoint.step, checkpoint.metric) == (7, 0.5)
     assert torch.equal(checkpoint.state.pop("weight"), STATE["weight"])  # type: ignore[arg-type]
     assert checkpoint.state == {name: value for name, value in STATE.items() if name != "weight"}
-    assert os.listdir(saved.parent) == ["last.ckpt"]
+    assert [path.name for path in saved.parent.iterdir()] == ["last.ckpt"]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.999])
@@ -96,11 +101,13 @@ def test_code_in_a_file_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert not Path("exploded").exists()
 
 
-@pytest.mark.parametrize("value", [np.float64(1), np.zeros(2), object(), Path("x"), {"deep": [1, np.int64(2)]}])
+@pytest.mark.parametrize(
+    "value", [np.float64(1), np.zeros(2), object(), Path("x"), {"deep": [1, np.int64(2)]}]
+)
 def test_what_could_not_be_loaded_is_not_saved(tmp_path: Path, value: object) -> None:
     with pytest.raises(TypeError, match=r"state\['bad'\]"):
         save(tmp_path / "x.ckpt", {"bad": value}, "demo", "f00d")
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_states_of_torchs_own_classes_can_be_saved(tmp_path: Path) -> None:
@@ -131,18 +138,18 @@ def test_a_full_disk_leaves_the_previous_checkpoint_and_says_what_is_needed(save
     assert "needs about 4.0 MB" in str(caught.value)
     assert "previous last.ckpt is unchanged" in str(caught.value)
     assert saved.read_bytes() == before
-    assert os.listdir(saved.parent) == ["last.ckpt"]
+    assert [path.name for path in saved.parent.iterdir()] == ["last.ckpt"]
 
 
 def test_any_failure_of_a_write_keeps_the_old_content(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"old")
     for error in (OSError(errno.EIO, "broken disk"), KeyboardInterrupt()):
-        with pytest.raises(type(error)), atomic_write(path) as file:
+        with pytest.raises(type(error)), atomic_write(path) as file:  # noqa: PT012
             file.write(b"half of the new")
             raise error
     assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["file"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_best_is_kept_by_the_metric_across_processes(tmp_path: Path) -> None:
@@ -163,7 +170,11 @@ def test_best_is_kept_by_the_metric_across_processes(tmp_path: Path) -> None:
 
 def test_best_can_be_the_lowest(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, "demo", "f00d", higher_is_better=False)
-    assert [checkpoints.save_best({}, step, loss) for step, loss in enumerate([2.0, 3.0, 1.0])] == [True, False, True]
+    assert [checkpoints.save_best({}, step, loss) for step, loss in enumerate([2.0, 3.0, 1.0])] == [
+        True,
+        False,
+        True,
+    ]
 
 
 def test_an_unreadable_last_checkpoint_is_not_passed_over(tmp_path: Path) -> None:
@@ -181,7 +192,11 @@ def test_fingerprints_tell_data_apart_and_not_the_order_of_keys() -> None:
 
 
 def test_every_generator_goes_on_where_it_was(tmp_path: Path) -> None:
-    own = [torch.Generator().manual_seed(1), np.random.default_rng(2), np.random.Generator(np.random.MT19937(3))]
+    own = [
+        torch.Generator().manual_seed(1),
+        np.random.default_rng(2),
+        np.random.Generator(np.random.MT19937(3)),
+    ]
     own.append(np.random.Generator(np.random.Philox(4)))
 
     def draw() -> list[float]:
@@ -207,9 +222,27 @@ def test_every_generator_goes_on_where_it_was(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_runs_killed_at_random_moments_lose_no_saved_work(tmp_path: Path) -> None:
-    demo = [sys.executable, "-m", "demo_app", "device=cpu", "precision=fp32", "steps=15", "pause=0.1", "ballast=500000"]
+    demo = [
+        sys.executable,
+        "-m",
+        "demo_app",
+        "device=cpu",
+        "precision=fp32",
+        "steps=15",
+        "pause=0.1",
+        "ballast=500000",
+    ]
     done = subprocess.run(
-        [sys.executable, str(TESTS / "kill_resume.py"), "--kills", "3", "--folder", str(tmp_path), "--", *demo],
+        [
+            sys.executable,
+            str(TESTS / "kill_resume.py"),
+            "--kills",
+            "3",
+            "--folder",
+            str(tmp_path),
+            "--",
+            *demo,
+        ],
         env={**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,

@@ -137,7 +137,15 @@ def test_two_processes_give_the_result_of_one_with_the_same_global_batch(tmp_pat
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    torchrun = ["torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1", "--master-port", str(port)]
+    torchrun = [
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "--master-addr",
+        "127.0.0.1",
+        "--master-port",
+        str(port),
+    ]
     processes = [
         subprocess.Popen(
             [sys.executable, "-m", *launcher, *options, *where],

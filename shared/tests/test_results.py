@@ -71,14 +71,18 @@ def paper(tmp_path: Path) -> Paper:
 
 
 def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
-    written = dataclasses.replace(record(3, 0.1 + 0.2), details={"per relation": {"r": 1}}, peak_gpu_memory_mb=2.0)
+    written = dataclasses.replace(
+        record(3, 0.1 + 0.2), details={"per relation": {"r": 1}}, peak_gpu_memory_mb=2.0
+    )
     write_results(tmp_path / "seed-3.json", written)
     assert read_result(tmp_path / "seed-3.json") == written
 
 
 def test_undefined_and_infinite_metrics_stay_valid_json(tmp_path: Path) -> None:
     write_results(tmp_path / "results.json", record(1, math.inf))
-    assert json.loads((tmp_path / "results.json").read_text(), parse_constant=pytest.fail)["metrics"] == {"test/mrr": None}
+    assert json.loads((tmp_path / "results.json").read_text(), parse_constant=pytest.fail)["metrics"] == {
+        "test/mrr": None
+    }
     assert math.isnan(read_result(tmp_path / "results.json").metrics["test/mrr"])
 
 
@@ -119,7 +123,11 @@ def test_the_later_run_of_a_seed_counts(paper: Paper) -> None:
 
 
 def test_runs_of_others_and_of_no_experiment_do_not_count(paper: Paper) -> None:
-    runs = [record(1, 0.1, package="other"), record(2, 0.1, experiment=None), record(3, 0.1, experiment="slow")]
+    runs = [
+        record(1, 0.1, package="other"),
+        record(2, 0.1, experiment=None),
+        record(3, 0.1, experiment="slow"),
+    ]
     assert comparison(paper, runs)[0].measured == "not run"
 
 
@@ -161,7 +169,9 @@ def test_the_table_is_whole_in_markdown_and_on_the_console(paper: Paper) -> None
         ('slug = "demo"', "slug = demo", "paper.toml"),
     ],
 )
-def test_a_mistake_in_paper_toml_is_named_with_its_place(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_a_mistake_in_paper_toml_is_named_with_its_place(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
     assert old in PAPER
     path = tmp_path / "paper.toml"
     path.write_text(PAPER.replace(old, new))

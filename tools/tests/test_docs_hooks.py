@@ -55,13 +55,21 @@ def test_a_marker_becomes_the_papers_values(root: Path) -> None:
     page = fill("before\n\n<!-- table: results one -->\n\nafter", root)
     assert page.startswith("before\n")
     assert page.endswith("\nafter")
-    assert "| one | Table 1 | UMLS | test/mrr | 0.940 |" in page
-    assert "not run" in page
+    assert "| Table 1 | UMLS | test/mrr | 0.940 | not run |" in page
+
+
+def test_tables_of_several_packages_name_them(root: Path) -> None:
+    other = root / "packages/two"
+    other.mkdir()
+    (other / "pyproject.toml").touch()
+    (other / "paper.toml").write_text(PAPER.replace('"one"', '"two"'))
+    assert "| two | Table 1 | UMLS | test/mrr | 0.940 | not run |" in fill("<!-- table: results -->", root)
+    assert "| two |" not in fill("<!-- table: results one -->", root)
 
 
 def test_a_benchmark_is_shown_with_units_ratio_and_share_of_the_bound(root: Path) -> None:
     page = fill("<!-- table: benchmarks -->", root)
-    row = "| one | train step | 14,541 | 1 | 90 ms | pykeen 1.11.1 | 3.6 s | 40× | 210 MB | 900 MB | 40% |"
+    row = "| train step | 14,541 | 1 | 90 ms | pykeen 1.11.1 | 3.6 s | 40× | 210 MB | 900 MB | 40% |"
     assert row in page
 
 
@@ -71,7 +79,7 @@ def test_a_bar_in_a_title_does_not_break_the_table(root: Path) -> None:
 
 def test_a_package_without_numbers_says_so(root: Path) -> None:
     (root / "packages/one/benchmarks/results.json").unlink()
-    assert fill("<!-- table: benchmarks one -->", root) == "*No benchmark is committed yet.*\n"
+    assert fill("<!-- table: benchmarks one -->", root) == "*Nothing is committed yet.*\n"
 
 
 @pytest.mark.parametrize("marker", ["<!-- table: result one -->", "<!-- table: results two -->"])

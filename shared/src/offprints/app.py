@@ -114,12 +114,16 @@ class _Script(Generic[C]):
             return
         arguments = _parse(argv)
         if arguments.help:
-            usage.show(self.package, self.slug, self.version, self.config, self.tasks, self.summary, console())
+            usage.show(
+                self.package, self.slug, self.version, self.config, self.tasks, self.summary, console()
+            )
             return
         if not (arguments.cfg or arguments.info or arguments.hydra_help or arguments.shell_completion):
             argv = self._complete(arguments)
         # The folder's path and not pkg://: Hydra would ask for an __init__.py beside the YAML files.
-        start = hydra.main(version_base="1.3", config_path=str(conf_folder(self.package)), config_name="config")(job)
+        start = hydra.main(
+            version_base="1.3", config_path=str(conf_folder(self.package)), config_name="config"
+        )(job)
         with _argv([self.slug, *argv]):
             start()
 
@@ -178,7 +182,9 @@ class _Job(Generic[C]):
         hydra = HydraConfig.get()
         config, plain = _typed(options, self.script.config)
         if config.task not in self.script.tasks:
-            raise InputError(f"task={config.task}: there is no such task{closest(config.task, self.script.tasks)}")
+            raise InputError(
+                f"task={config.task}: there is no such task{closest(config.task, self.script.tasks)}"
+            )
         given = [text for text in hydra.overrides.task if not text.startswith("resume=")]
         interrupts = Interrupts()
         directory = Path(hydra.runtime.output_dir)
@@ -194,7 +200,9 @@ class _Job(Generic[C]):
         except KeyboardInterrupt:
             if run.main:
                 again = shlex.join([self.script.slug, f"resume={_relative(run.directory)}"])
-                console(stderr=True).print(f"interrupted; go on with: {again}", soft_wrap=True, highlight=False)
+                console(stderr=True).print(
+                    f"interrupted; go on with: {again}", soft_wrap=True, highlight=False
+                )
             raise
 
     def _finish(
@@ -252,7 +260,9 @@ def _typed(options: DictConfig, kind: type[C]) -> tuple[C, dict[str, Any]]:
     except (OmegaConfBaseException, ValueError) as error:
         raise InputError(config_message(error)) from error
     if not isinstance(config, kind) or not isinstance(plain, dict):
-        raise TypeError(f"conf/config.yaml does not begin its defaults with `schema`: its config is no {kind.__name__}")
+        raise TypeError(
+            f"conf/config.yaml does not begin its defaults with `schema`: its config is no {kind.__name__}"
+        )
     return config, {str(key): value for key, value in plain.items() if key != "resume"}
 
 
@@ -266,7 +276,9 @@ def _claim(directory: Path, config: RunConfig, given: list[str], options: DictCo
     resuming = config.resume is not None or (begun and hardware.restarted())
     if hardware.rank() == 0:
         if begun and not resuming:
-            raise InputError(f"{directory} holds a run already; go on with resume={directory}, or choose another directory")
+            raise InputError(
+                f"{directory} holds a run already; go on with resume={directory}, or choose another directory"
+            )
         write_text(directory / "config.yaml", OmegaConf.to_yaml(options, resolve=True))
         write_text(directory / STORED, OmegaConf.to_yaml(OmegaConf.create(given)))
     return resuming
@@ -287,7 +299,10 @@ def _show(record: RunRecord, directory: Path) -> None:
         table.add_row(Text(name), Text(f"{float(value):.4g}"))
     screen = console()
     screen.print(table)
-    screen.print(Text(f"{record.seconds:.1f} s, {record.peak_memory_mb:.0f} MB; results in {_relative(directory)}"), soft_wrap=True)
+    screen.print(
+        Text(f"{record.seconds:.1f} s, {record.peak_memory_mb:.0f} MB; results in {_relative(directory)}"),
+        soft_wrap=True,
+    )
 
 
 def _relative(path: Path) -> Path:

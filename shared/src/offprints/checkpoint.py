@@ -260,7 +260,7 @@ def rng_state(generators: Sequence[torch.Generator | np.random.Generator] = ()) 
         For `set_rng_state`.
     """
     # The global state is what libraries draw from that take no generator.
-    name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002
+    name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
     return {
         "python": random.getstate(),
         "numpy": (name, torch.from_numpy(np.asarray(keys).astype(np.int64)), position, has_gauss, gauss),
@@ -291,7 +291,7 @@ def set_rng_state(
         )
     random.setstate(state["python"])
     name, keys, position, has_gauss, gauss = state["numpy"]
-    np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, gauss))  # noqa: NPY002
+    np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, gauss))
     torch.set_rng_state(state["torch"])
     if state["cuda"] and torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(state["cuda"])
@@ -326,7 +326,7 @@ def _require_plain(value: object, place: str) -> None:
                 raise TypeError(f"{place}: key {key!r} is a {type(key).__name__}; use a str or int")
             _require_plain(item, f"{place}[{key!r}]")
     elif type(value) in (list, tuple, set):
-        for index, item in enumerate(value):  # type: ignore[arg-type, var-annotated]
+        for index, item in enumerate(value):  # type: ignore[arg-type]
             _require_plain(item, f"{place}[{index}]")
     else:
         raise TypeError(

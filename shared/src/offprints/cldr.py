@@ -235,7 +235,7 @@ def _locale_facts() -> Iterator[NamedTriple]:
 @functools.cache
 def _territories() -> frozenset[str]:
     """Codes of the territories of today: two letters and an English name."""
-    named = (code for code in _locale().territories if len(code) == 2 and code.isalpha())
+    named = (code for code in map(str, _locale().territories) if len(code) == 2 and code.isalpha())
     return frozenset(named) - _PLACEHOLDERS
 
 
@@ -253,14 +253,14 @@ def _english(entity: str) -> str:
     kind, code = entity.split(":", 1)
     locale = _locale()
     if kind in ("territory", "group"):
-        return locale.territories.get(code, code)
+        return str(locale.territories.get(code, code))
     if kind == "language":
         language, _, script = code.partition("_")
         name = locale.languages.get(code) or locale.languages.get(language, language)
         written = script and code not in locale.languages
         return f"{name} ({locale.scripts.get(script, script)} script)" if written else name
     if kind == "currency":
-        return locale.currencies.get(code, code)
+        return str(locale.currencies.get(code, code))
     if kind == "script":
         return f"{locale.scripts.get(code, code)} script"
     if kind == "metazone":

@@ -281,7 +281,7 @@ def data_root() -> Path:
     """$OFFPRINTS_DATA, else the user's cache folder."""
     if given := os.environ.get("OFFPRINTS_DATA"):
         return Path(given).expanduser()
-    import pooch  # type: ignore[import-untyped]  # here, because most runs have $OFFPRINTS_DATA
+    import pooch  # here, because most runs have $OFFPRINTS_DATA
 
     return Path(pooch.os_cache("offprints"))
 

@@ -1,5 +1,7 @@
 """Device, precision, threads, seeds and Lightning Fabric: one process, or DDP under torchrun.
 
+A training loop that is the same for one process and for several:
+
     fabric = gpu.fabric("auto", "auto")
     model, optimizer = fabric.setup(model, optimizer)
     for batch in global_batches:                    # the same ones on every process
@@ -18,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.strategies import DDPStrategy
+from lightning_fabric.strategies.ddp import DDPStrategy
 
 from offprints import hardware
 from offprints.errors import InputError
@@ -79,7 +81,9 @@ def resolve_device(name: str) -> torch.device:
         raise InputError(f"device={name!r}, but torch finds no CUDA GPU here; use device=cpu")
     if hardware.world_size() > 1:
         if index:
-            raise InputError(f"device={name!r} under torchrun: use device=cuda, each process takes its own GPU")
+            raise InputError(
+                f"device={name!r} under torchrun: use device=cuda, each process takes its own GPU"
+            )
         index = os.environ["LOCAL_RANK"]
     if int(index or 0) >= count:
         raise InputError(f"device=cuda:{index}, but there are {count} GPUs (0 to {count - 1})")
@@ -96,7 +100,11 @@ def resolve_precision(name: str, device: torch.device) -> str:
         InputError: the name is unknown, or fp16 is asked of a CPU.
     """
     if name == "auto":
-        native = torch.cuda.is_bf16_supported(including_emulation=False) if device.type == "cuda" else cpu_has_bf16()
+        native = (
+            torch.cuda.is_bf16_supported(including_emulation=False)
+            if device.type == "cuda"
+            else cpu_has_bf16()
+        )
         return "bf16" if native else "fp32"
     if name not in PRECISIONS:
         raise InputError(f"precision={name!r} is unknown; use auto, {', '.join(PRECISIONS)}")
@@ -141,7 +149,7 @@ def seed_everything(seed: int) -> None:
     if not 0 <= seed < 2**32:
         raise InputError(f"seed={seed} must be between 0 and {2**32 - 1}")
     random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - the global state is the point
+    np.random.seed(seed)
     torch.manual_seed(seed)
 
 

@@ -75,7 +75,9 @@ class MetricsLog:
         if self._unsettled:
             self.rewind(step - 1)
         if self._last_step is not None and step < self._last_step:
-            raise ValueError(f"metrics for step {step} after step {self._last_step}; call rewind first to go back")
+            raise ValueError(
+                f"metrics for step {step} after step {self._last_step}; call rewind first to go back"
+            )
         numbers = {name: float(value) for name, value in values.items()}
         self.latest.update(numbers)
         if not self._write:

@@ -35,7 +35,9 @@ def resumed(overrides: Sequence[str], multirun: bool) -> tuple[list[str], Path |
     if directory is None:
         return list(overrides), None
     if multirun:
-        raise InputError("resume= goes on with one run; leave out -m and resume the runs of a sweep one by one")
+        raise InputError(
+            "resume= goes on with one run; leave out -m and resume the runs of a sweep one by one"
+        )
     folder = Path(directory)
     stored = _read_stored(folder)
     new = {key for key, _ in keys}
@@ -88,7 +90,9 @@ def override_keys(overrides: Sequence[str]) -> list[tuple[str, str]]:
 def _read_stored(folder: Path) -> list[str]:
     path = folder / STORED
     if not folder.is_dir():
-        raise InputError(f"resume={folder}: there is no such directory; name a run directory, such as runs/train-x/...")
+        raise InputError(
+            f"resume={folder}: there is no such directory; name a run directory, such as runs/train-x/..."
+        )
     if not path.exists():
         raise InputError(
             f"resume={folder}: it holds no {STORED}, so no run began there; start one with hydra.run.dir={folder}"

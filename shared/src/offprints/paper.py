@@ -1,5 +1,7 @@
 """What a paper reports (paper.toml), set beside what our runs measured.
 
+From the two kinds of files to a table:
+
     paper = Paper.read("packages/conve/paper.toml")
     rows = comparison(paper, read_results("packages/conve/results"))
     text = to_markdown(rows)
@@ -191,7 +193,16 @@ class ComparisonRow:
         )
 
 
-HEADER = ("paper", "table, row", "data", "metric", "paper's value", "published elsewhere", "measured here", "command")
+HEADER = (
+    "paper",
+    "table, row",
+    "data",
+    "metric",
+    "paper's value",
+    "published elsewhere",
+    "measured here",
+    "command",
+)
 
 
 def comparison(paper: Paper, runs: Iterable[RunRecord]) -> list[ComparisonRow]:
@@ -275,7 +286,9 @@ def _command(runs: Sequence[RunRecord]) -> str:
 
 def _number(value: float) -> str:
     """As tables print them: 0.325, 0.0021, 4187."""
-    return f"{value:.3f}" if 0.1 <= abs(value) < 100 else f"{value:.4f}" if abs(value) < 0.1 else f"{value:.0f}"
+    return (
+        f"{value:.3f}" if 0.1 <= abs(value) < 100 else f"{value:.4f}" if abs(value) < 0.1 else f"{value:.0f}"
+    )
 
 
 def _markdown_line(cells: Iterable[str]) -> str:

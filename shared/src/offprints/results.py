@@ -109,7 +109,11 @@ def read_results(folder: Path | str) -> list[RunRecord]:
     Raises:
         InputError: a file is not a results file; names it and what is wrong.
     """
-    files = [path for path in Path(folder).rglob("*.json") if path.name == "results.json" or path.stem.startswith("seed-")]
+    files = [
+        path
+        for path in Path(folder).rglob("*.json")
+        if path.name == "results.json" or path.stem.startswith("seed-")
+    ]
     return [read_result(path) for path in sorted(files)]
 
 
@@ -124,10 +128,13 @@ def read_result(path: Path | str) -> RunRecord:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
         dataset = content["dataset"]
         content["metrics"] = {
-            str(name): math.nan if value is None else float(value) for name, value in content["metrics"].items()
+            str(name): math.nan if value is None else float(value)
+            for name, value in content["metrics"].items()
         }
         content["dataset"] = None if dataset is None else DatasetRecord(**dataset)
         content["hardware"] = Hardware(**content["hardware"])
         return RunRecord(**content)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is not a results file of Offprints: {type(error).__name__}: {error}") from error
+        raise InputError(
+            f"{path} is not a results file of Offprints: {type(error).__name__}: {error}"
+        ) from error

@@ -189,7 +189,9 @@ class Run:
             return None
         if len(self._datasets) == 1:
             return DatasetRecord(*next(iter(self._datasets.items())))
-        files = {f"{name}/{file}": digest for name, sha in self._datasets.items() for file, digest in sha.items()}
+        files = {
+            f"{name}/{file}": digest for name, sha in self._datasets.items() for file, digest in sha.items()
+        }
         return DatasetRecord("+".join(self._datasets), files)
 
     @property

@@ -100,7 +100,7 @@ def _download(url: str, scratch: Path, progress: Any) -> Path:
     parts = urlsplit(url)
     if parts.scheme == "file":
         return Path(url2pathname(parts.path))
-    import pooch  # type: ignore[import-untyped]  # these two take a tenth of a second, and few runs download
+    import pooch  # these two take a tenth of a second, and few runs download
     import requests
 
     downloaders = {"http": pooch.HTTPDownloader, "https": pooch.HTTPDownloader, "ftp": pooch.FTPDownloader}

@@ -164,7 +164,14 @@ class KnowledgeGraph:
         checksums: Mapping[str, str] | None = None,
     ) -> KnowledgeGraph:
         """A graph from named triples in memory."""
-        columns = [tuple(map(list, zip(*split))) or ([], [], []) for split in (train, valid, test)]
+        columns = [
+            (
+                [head for head, _, _ in split],
+                [relation for _, relation, _ in split],
+                [tail for _, _, tail in split],
+            )
+            for split in (train, valid, test)
+        ]
         return cls._from_columns(name, columns, labels or {}, checksums or {})
 
     @classmethod
@@ -220,8 +227,11 @@ class KnowledgeGraph:
             relation_names |= dict.fromkeys(rels)
         entities = Vocabulary("entity", tuple(entity_names))
         relations = Vocabulary("relation", tuple(relation_names))
-        splits = [Triples(entities.ids(h), relations.ids(r), entities.ids(t)) for h, r, t in columns]
-        return cls(name, entities, relations, *splits, labels=labels, checksums=checksums)
+        train, valid, test = (
+            Triples(entities.ids(heads), relations.ids(rels), entities.ids(tails))
+            for heads, rels, tails in columns
+        )
+        return cls(name, entities, relations, train, valid, test, labels, checksums)
 
     @property
     def num_entities(self) -> int:
@@ -372,7 +382,9 @@ def _raise_malformed(path: Path, text: str) -> None:
     for number, line in enumerate(text.split("\n"), start=1):
         parts = line.split("\t")
         if len(parts) != 3:
-            raise MalformedLine(path, number, f"expected head<TAB>relation<TAB>tail, found {len(parts)} field(s)")
+            raise MalformedLine(
+                path, number, f"expected head<TAB>relation<TAB>tail, found {len(parts)} field(s)"
+            )
         if "" in parts:
             raise MalformedLine(path, number, f"the {_COLUMNS[parts.index('')]} is empty")
     raise MalformedLine(path, 1, "not a file of head<TAB>relation<TAB>tail lines")

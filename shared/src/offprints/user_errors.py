@@ -42,7 +42,9 @@ def message_for(error: BaseException, package: str, config: type) -> str | None:
     if isinstance(error, HydraException):
         return _composition_message(error, package, config)
     if isinstance(error, OSError) and (
-        error.filename is not None or error.errno in _DISK or isinstance(error, (FileNotFoundError, PermissionError))
+        error.filename is not None
+        or error.errno in _DISK
+        or isinstance(error, (FileNotFoundError, PermissionError))
     ):
         return _file_message(error)
     return None

@@ -88,7 +88,8 @@ def train(config: Config, run: Run) -> Results:
         with run.progress(config.steps, "fitting", done=start) as bar:
             for step in range(start + 1, config.steps + 1):
                 with run.uninterrupted():
-                    inputs = torch.randn(5, config.model.dim, generator=generator)  # 5: no even split over two processes
+                    # Five rows have no even split over two processes.
+                    inputs = torch.randn(5, config.model.dim, generator=generator)
                     noise = 0.1 * torch.randn(5)
                     share, weight = local_share(torch.cat([inputs, noise[:, None]], 1), fabric)
                     error = model(share[:, :-1])[:, 0] - (share[:, :-1] @ truth + share[:, -1])

@@ -1,12 +1,14 @@
 """Convolutional 2D Knowledge Graph Embeddings (Dettmers et al., AAAI 2018): ConvE, 1-N scoring and the leakage study.
 
-    from conve import ConvE, Trainer, TrainingOptions, evaluate, load_dataset
+from conve import ConvE, Trainer, TrainingOptions, evaluate, load_dataset
 
-    graph = load_dataset("umls")
-    model = ConvE(graph.num_entities, 2 * graph.num_relations)
-    Trainer(model, graph, TrainingOptions(epochs=60)).fit()
-    print(evaluate(model, graph).metrics())
+graph = load_dataset("umls")
+model = ConvE(graph.num_entities, 2 * graph.num_relations)
+Trainer(model, graph, TrainingOptions(epochs=60)).fit()
+print(evaluate(model, graph).metrics())
 """
+
+from offprints.triples import KnowledgeGraph
 
 from conve.audit import LeakageReport, audit
 from conve.bilinear import ComplEx, DistMult
@@ -23,7 +25,6 @@ from conve.model import ConvE, from_reference_names
 from conve.predict import Predictor
 from conve.robust import make_robust, without_relations, write_graph
 from conve.training import DivergedError, Outcome, Trainer, TrainingOptions
-from offprints.triples import KnowledgeGraph
 
 __version__ = "0.1.0"
 

@@ -57,7 +57,9 @@ class Batches:
         if len(graph.train) == 0:
             raise InputError(f"graph {graph.name!r} has no training triples")
         if batch_size < 2 * world:
-            raise InputError(f"batch_size {batch_size}: batch normalisation needs two queries or more a process")
+            raise InputError(
+                f"batch_size {batch_size}: batch normalisation needs two queries or more a process"
+            )
         self.queries = Answers.of(graph.train.with_reciprocals(graph.num_relations), 2 * graph.num_relations)
         count = len(self.queries)
         self.bounds = list(range(0, count, batch_size))

@@ -15,10 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from conve.evaluation import scoring
-from conve.scorer import Scorer
 from offprints.errors import InputError
 from offprints.triples import Answers, KnowledgeGraph, Triples
+
+from conve.evaluation import scoring
+from conve.scorer import Scorer
 
 Floats = NDArray[np.float64]
 
@@ -70,7 +71,13 @@ def calibrate(model: Scorer, graph: KnowledgeGraph, *, negatives: int = 100, see
 
 
 def candidates(
-    model: Scorer, graph: KnowledgeGraph, split: str, *, negatives: int = 100, seed: int = 0, batch_size: int = 512
+    model: Scorer,
+    graph: KnowledgeGraph,
+    split: str,
+    *,
+    negatives: int = 100,
+    seed: int = 0,
+    batch_size: int = 512,
 ) -> Candidates:
     """Logits of the triples of a split, both sides, and of entities drawn against them.
 
@@ -98,7 +105,9 @@ def candidates(
             wrong = scores[rows, drawn][usable]
             right = scores[rows[:, 0], part.tail]
             parts.append((right, np.ones(len(right), bool), np.ones(len(right))))
-            parts.append((wrong, np.zeros(len(wrong), bool), np.broadcast_to(each[:, None], drawn.shape)[usable]))
+            parts.append(
+                (wrong, np.zeros(len(wrong), bool), np.broadcast_to(each[:, None], drawn.shape)[usable])
+            )
     return Candidates(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
@@ -122,11 +131,10 @@ def reliability(seen: Candidates, calibration: Calibration, bins: int = 10) -> R
     chance = calibration.probability(seen.logits)
     edges = np.unique(np.quantile(chance[seen.true], np.linspace(0, 1, bins + 1)[1:-1]))
     place = np.searchsorted(edges, chance, side="right")
-    weight, predicted, observed = (
+    weight, predicted, true = (
         np.bincount(place, values, minlength=len(edges) + 1)
         for values in (seen.weight, seen.weight * chance, seen.weight * seen.true)
     )
-    true = observed.copy()
-    predicted, observed = predicted / np.maximum(weight, 1e-12), observed / np.maximum(weight, 1e-12)
-    error = float((np.abs(predicted - observed) * true).sum() / true.sum())
-    return Reliability(predicted, observed, weight, error)
+    mean, share = predicted / np.maximum(weight, 1e-12), true / np.maximum(weight, 1e-12)
+    error = float((np.abs(mean - share) * true).sum() / true.sum())
+    return Reliability(mean, share, weight.astype(np.float64), error)

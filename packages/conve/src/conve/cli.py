@@ -9,6 +9,11 @@ from typing import Any, Literal, cast
 import numpy as np
 import pandas as pd
 
+from offprints.app import Results, Run, command
+from offprints.errors import InputError
+from offprints.ranking import Ranking, Ties
+from offprints.triples import KnowledgeGraph
+
 from conve import figures
 from conve.audit import audit as audit_graph
 from conve.calibration import Calibration, calibrate, candidates, reliability
@@ -26,10 +31,8 @@ from conve.runs import build_graph, build_model, keep_calibration, open_run
 from conve.scorer import Scorer
 from conve.tables import show
 from conve.training import Outcome, Trainer
-from offprints.app import Results, Run, command
-from offprints.errors import InputError
-from offprints.ranking import Ranking, Ties
-from offprints.triples import KnowledgeGraph
+
+FACTS: tuple[Literal["train", "all"], ...] = ("train", "all")
 
 
 def train(config: Config, run: Run) -> Results:
@@ -45,18 +48,29 @@ def train(config: Config, run: Run) -> Results:
     if not fabric.is_global_zero:
         return Results(metrics)
 
-    rules = InverseModel.mine(graph).evaluate() if config.evaluation.split == "test" and len(graph.test) else None
-    details: dict[str, Any] = {"best_epoch": outcome.best_epoch, "epochs": outcome.epochs, "history": outcome.history}
+    rules = (
+        InverseModel.mine(graph).evaluate() if config.evaluation.split == "test" and len(graph.test) else None
+    )
+    details: dict[str, Any] = {
+        "best_epoch": outcome.best_epoch,
+        "epochs": outcome.epochs,
+        "history": outcome.history,
+    }
     run.figure("training", figures.training_curve(outcome.history, outcome.best_epoch))
     if rules is not None:
         baselines = {"frequency": FrequencyModel.of(graph).rank("test").metrics(), "inverse": rules.metrics()}
-        metrics |= {f"{name}/{key}": value for name, scores in baselines.items() for key, value in scores.items()}
+        metrics |= {
+            f"{name}/{key}": value for name, scores in baselines.items() for key, value in scores.items()
+        }
         compared = {config.model.name: metrics["test/mrr"]} | {n: s["mrr"] for n, s in baselines.items()}
         run.figure("baselines", figures.against_baselines(compared, "MRR"))
         excess = rules.excess(ranking.ranks())
         details["excess_over_the_inverse_rule"] = excess.to_dict("records")
         run.figure("excess", figures.excess_by_relation(excess, [graph.label(r) for r in excess["relation"]]))
-        show(_score_table({config.model.name: _own(metrics), **baselines}), f"{graph.name}: test split, filtered")
+        show(
+            _score_table({config.model.name: _own(metrics), **baselines}),
+            f"{graph.name}: test split, filtered",
+        )
         show(excess.head(8), "excess over the inverse rule, by relation")
     if len(graph.valid):
         metrics |= _calibrate(model, graph, config, run)
@@ -77,7 +91,10 @@ def evaluate(config: Config, run: Run) -> Results:
     metrics = _metrics(opened.model, graph, ranking, config)
     sides = {side: ranking.metrics(ties, side) for side in ("tail", "head", "both")}
     show(_score_table(sides), f"{graph.name}: {split} split, {ties} ties")
-    details: dict[str, Any] = {"by_relation": _by_relation(graph, ranking), "by_category": _by_category(graph, ranking)}
+    details: dict[str, Any] = {
+        "by_relation": _by_relation(graph, ranking),
+        "by_category": _by_category(graph, ranking),
+    }
     if config.evaluation.against is not None:
         other = open_run(config.evaluation.against)
         if other.graph.fingerprint != graph.fingerprint:
@@ -87,7 +104,10 @@ def evaluate(config: Config, run: Run) -> Results:
         details["difference"] = vars(contrast)
         metrics |= {"difference/mrr": contrast.first - contrast.second}
         metrics |= {"difference/mrr_low": contrast.low, "difference/mrr_high": contrast.high}
-        show(pd.DataFrame([vars(contrast)]), "MRR of the first and second model, and the interval of their difference")
+        show(
+            pd.DataFrame([vars(contrast)]),
+            "MRR of the first and second model, and the interval of their difference",
+        )
     return Results(metrics, details)
 
 
@@ -140,7 +160,12 @@ def audit(config: Config, run: Run) -> Results:
             robust = made.graph
         write_graph(robust, config.robust.folder)
         metrics |= {f"robust/{name}": value for name, value in audit_graph(robust).metrics().items()}
-        run.log.info("wrote %s: %d relations, %d training triples", config.robust.folder, robust.num_relations, len(robust.train))
+        run.log.info(
+            "wrote %s: %d relations, %d training triples",
+            config.robust.folder,
+            robust.num_relations,
+            len(robust.train),
+        )
     return Results(metrics)
 
 
@@ -162,8 +187,14 @@ def inverse(config: Config, run: Run) -> Results:
         )
         metrics |= {f"{prefix}/{name}": value for name, value in ranks.metrics().items()}
     show(model.rules.head(20), f"{graph.name}: inverse relations at threshold {model.threshold:.4f}")
-    by_mode = {name: {k.split("/")[1]: v for k, v in metrics.items() if k.startswith(f"{name}/")} for name in ("test", "expected")}
-    show(_score_table({"drawn": by_mode["test"], "expected": by_mode["expected"]}), "both sides of the test split")
+    by_mode = {
+        name: {k.split("/")[1]: v for k, v in metrics.items() if k.startswith(f"{name}/")}
+        for name in ("test", "expected")
+    }
+    show(
+        _score_table({"drawn": by_mode["test"], "expected": by_mode["expected"]}),
+        "both sides of the test split",
+    )
     model.rules.to_csv(run.directory / "rules.csv", index=False)
     return Results(metrics)
 
@@ -173,10 +204,7 @@ def analyse(config: Config, run: Run) -> Results:
     opened = open_run(config.checkpoint) if config.checkpoint else None
     graph = opened.graph if opened else _graph(config, run)
     run.dataset(graph.name, graph.checksums)
-    metrics = {
-        f"pagerank/{facts}": mean_over_test(graph, pagerank(graph, cast(Literal["train", "all"], facts)))
-        for facts in ("train", "all")
-    }
+    metrics = {f"pagerank/{facts}": mean_over_test(graph, pagerank(graph, facts)) for facts in FACTS}
     if opened is not None:
         groups, edges = in_degree_buckets(graph)
         ranking = rank(opened.model, graph)
@@ -188,8 +216,13 @@ def analyse(config: Config, run: Run) -> Results:
             hits = [r.metrics()["hits@10"] for r in (baseline, ranking)]
             metrics["error_reduction/hits@10"] = (1 - hits[0]) / max(1 - hits[1], 1e-12)
         run.figure("in_degree", figures.by_in_degree(buckets, edges))
-        metrics |= {f"in_degree_{edges[g]:.0f}/hits@10": v["hits@10"] for g, v in next(iter(buckets.values())).items()}
-    show(pd.DataFrame([metrics]).T.reset_index().set_axis(["measure", "value"], axis=1), f"{graph.name}: centrality")
+        metrics |= {
+            f"in_degree_{edges[g]:.0f}/hits@10": v["hits@10"] for g, v in next(iter(buckets.values())).items()
+        }
+    show(
+        pd.DataFrame([metrics]).T.reset_index().set_axis(["measure", "value"], axis=1),
+        f"{graph.name}: centrality",
+    )
     return Results(metrics)
 
 
@@ -199,7 +232,9 @@ def parameters(config: Config, run: Run) -> Results:
     model = build_model(config.model, graph)
     counts = {name: float(np.prod(value.shape)) for name, value in dict(model.named_parameters()).items()}  # type: ignore[attr-defined]
     total = sum(counts.values())
-    show(pd.DataFrame({"parameter": [*counts, "all"], "numbers": [*counts.values(), total]}), config.model.name)
+    show(
+        pd.DataFrame({"parameter": [*counts, "all"], "numbers": [*counts.values(), total]}), config.model.name
+    )
     return Results({"parameters": total, **{f"parameters/{name}": value for name, value in counts.items()}})
 
 
@@ -276,7 +311,9 @@ def _metrics(model: Scorer, graph: KnowledgeGraph, ranking: Ranking, config: Con
     seen = np.zeros(graph.num_entities, bool)
     seen[graph.train.head] = seen[graph.train.tail] = True
     known_ends = seen[ranking.triples.head] & seen[ranking.triples.tail]
-    if known_ends.any() and not known_ends.all():  # named apart: the entities that train has not are part of the test
+    if (
+        known_ends.any() and not known_ends.all()
+    ):  # named apart: the entities that train has not are part of the test
         metrics[f"{split}/mrr_of_seen_entities"] = ranking.subset(known_ends).metrics(ties)["mrr"]
     return metrics | {f"{split}/{name}": value for name, value in _countries(model, graph, split).items()}
 
@@ -314,8 +351,18 @@ def _examples(model: Scorer, graph: KnowledgeGraph, ranking: Ranking, count: int
             graph.entities.names[ranking.triples.tail[i]],
         )
         best = predictor(head=head, relation=relation)
-        answers = [f"{row.label}{' (known)' if row.known in ('train', 'valid') else ''}" for row in best.itertuples()]
-        rows.append((graph.label(head), graph.label(relation), ", ".join(answers), graph.label(tail), ranking.ranks(side="tail")[i]))
+        answers = [
+            f"{row.label}{' (known)' if row.known in ('train', 'valid') else ''}" for row in best.itertuples()
+        ]
+        rows.append(
+            (
+                graph.label(head),
+                graph.label(relation),
+                ", ".join(answers),
+                graph.label(tail),
+                ranking.ranks(side="tail")[i],
+            )
+        )
     return pd.DataFrame(rows, columns=["head", "relation", "best answers", "true answer", "its rank"])
 
 
@@ -326,7 +373,9 @@ def _by_relation(graph: KnowledgeGraph, ranking: Ranking) -> dict[str, dict[str,
 def _by_category(graph: KnowledgeGraph, ranking: Ranking) -> dict[str, dict[str, float]]:
     categories = relation_categories(graph)
     kinds = sorted(set(categories.values()))
-    number = np.array([kinds.index(categories[name]) if name in categories else -1 for name in graph.relations.names])
+    number = np.array(
+        [kinds.index(categories[name]) if name in categories else -1 for name in graph.relations.names]
+    )
     groups = ranking.by_group(number[ranking.triples.relation])
     return {kinds[group]: values for group, values in groups.items() if group >= 0}
 
@@ -337,11 +386,12 @@ def _own(metrics: dict[str, float]) -> dict[str, float]:
 
 def _score_table(rows: dict[str, dict[str, float]]) -> pd.DataFrame:
     columns = ["mrr", "hits@1", "hits@3", "hits@10", "mr"]
-    return pd.DataFrame([[name, *(row[c] for c in columns)] for name, row in rows.items()], columns=["", *columns])
+    return pd.DataFrame(
+        [[name, *(row[c] for c in columns)] for name, row in rows.items()], columns=["", *columns]
+    )
 
 
 def _required(value: str | None, option: str) -> str:
     if value is None:
         raise InputError(f"this task needs {option}")
     return value
-

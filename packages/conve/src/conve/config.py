@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from conve.training import TrainingOptions
 from offprints.app import RunConfig
+
+from conve.training import TrainingOptions
 
 
 @dataclass

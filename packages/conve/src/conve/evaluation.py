@@ -13,10 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from conve.scorer import Scorer
 from offprints.errors import InputError
 from offprints.ranking import Ranking, rank_triples
 from offprints.triples import KnowledgeGraph, Triples
+
+from conve.scorer import Scorer
 
 
 def evaluate(
@@ -117,7 +118,9 @@ def paired_bootstrap(
         InputError: the ranks are not of the same queries.
     """
     if first.shape != second.shape or len(first) == 0 or len(first) % 2:
-        raise InputError(f"ranks of {len(first)} and {len(second)} queries: compare the same triples, both sides")
+        raise InputError(
+            f"ranks of {len(first)} and {len(second)} queries: compare the same triples, both sides"
+        )
     gain = np.stack([np.asarray(metric(ranks), float).reshape(2, -1).mean(0) for ranks in (first, second)])
     difference = gain[0] - gain[1]  # (n,) per triple
     generator = np.random.default_rng(seed)
@@ -129,6 +132,6 @@ def paired_bootstrap(
         ]
     ) / len(difference)
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Difference(
-        *(float(x) for x in (gain[0].mean(), gain[1].mean(), low, high)), confidence, float((means > 0).mean())
-    )
+    first_mean, second_mean = gain.mean(1)
+    better = float((means > 0).mean())
+    return Difference(float(first_mean), float(second_mean), float(low), float(high), confidence, better)

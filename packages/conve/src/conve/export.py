@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from conve.evaluation import scoring
-from conve.scorer import Scorer
 from offprints.atomic import atomic_write
 from offprints.errors import InputError
 from offprints.triples import KnowledgeGraph
+
+from conve.evaluation import scoring
+from conve.scorer import Scorer
 
 
 def export_npz(model: Scorer, graph: KnowledgeGraph, path: str | Path) -> Path:

@@ -79,12 +79,18 @@ def one_to_n_loss(
         A scalar.
     """
     sizes = (chunk, len(query) if batch_size is None else batch_size)
-    loss: Tensor = _OneToN.apply(query, table, bias, row, answer, targets, kind, sizes, bfloat16, with_value)
+    loss: Tensor = _OneToN.apply(query, table, bias, row, answer, targets, kind, sizes, bfloat16, with_value)  # type: ignore[no-untyped-call]
     return loss
 
 
 def dense_loss(
-    query: Tensor, table: Tensor, bias: Tensor | None, row: Tensor, answer: Tensor, targets: Targets, kind: Kind = "bce"
+    query: Tensor,
+    table: Tensor,
+    bias: Tensor | None,
+    row: Tensor,
+    answer: Tensor,
+    targets: Targets,
+    kind: Kind = "bce",
 ) -> Tensor:
     """The same loss over a dense target: the explanation and the oracle of `one_to_n_loss`."""
     logits = query @ table.T if bias is None else query @ table.T + bias  # (B, N)
@@ -142,7 +148,9 @@ class _OneToN(torch.autograd.Function):
             at_answers = (row[facts], answer[facts] - start)
             if with_value:
                 if log_normaliser is None:
-                    value += F.softplus(logits).sum(dtype=value.dtype) - targets.off * logits.sum(dtype=value.dtype)
+                    value += F.softplus(logits).sum(dtype=value.dtype) - targets.off * logits.sum(
+                        dtype=value.dtype
+                    )
                 else:
                     value -= targets.off * (logits - log_normaliser[:, None]).sum(dtype=value.dtype)
                 value -= (on[facts] * logits[at_answers]).sum(dtype=value.dtype)

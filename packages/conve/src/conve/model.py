@@ -18,9 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from offprints.errors import InputError
+
 from conve.norm import BatchNorm
 from conve.picture import convolve_norm_relu_drop
-from offprints.errors import InputError
 
 Stacking = Literal["rows", "interleaved", "flat"]
 
@@ -99,7 +100,9 @@ class ConvE(nn.Module):
         Returns:
             (batch, dim) float, never negative (the last step is a ReLU).
         """
-        image = self.stack(F.embedding(head, self.entity), F.embedding(relation, self.relation))  # (B, 1, H, W)
+        image = self.stack(
+            F.embedding(head, self.entity), F.embedding(relation, self.relation)
+        )  # (B, 1, H, W)
         image = F.dropout(self.input_norm(image), self.input_dropout, self.training)
         features = convolve_norm_relu_drop(
             image, self.conv, self.feature_norm, self.feature_dropout, self.training, bfloat16
@@ -157,7 +160,9 @@ def picture_size(
     ]
     if shape is None:
         if not fitting:
-            raise InputError(f"no picture of {dim} = height x width fits a {kernel} x {kernel} filter: change dim")
+            raise InputError(
+                f"no picture of {dim} = height x width fits a {kernel} x {kernel} filter: change dim"
+            )
         shape = min(fitting, key=lambda size: abs(size[0] - 2 * size[1]))
     if tuple(shape) not in fitting:
         choices = ", ".join(f"{high}x{wide}" for high, wide in fitting) or "none"

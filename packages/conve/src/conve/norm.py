@@ -76,7 +76,7 @@ def shared_mean(total: Tensor, count: int) -> tuple[Tensor | int, Tensor]:
     if processes() == 1:
         return count, total / count
     packed = torch.cat([total.reshape(-1), total.new_tensor([float(count)])])
-    summed = _SumOverProcesses.apply(packed)
+    summed = _SumOverProcesses.apply(packed)  # type: ignore[no-untyped-call]
     return summed[-1].detach(), (summed[:-1] / summed[-1].detach()).view_as(total)
 
 
@@ -90,7 +90,7 @@ class _SumOverProcesses(torch.autograd.Function):
         return summed
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> Tensor:
         summed = grad.clone()
         torch.distributed.all_reduce(summed)
         return summed

@@ -46,7 +46,7 @@ def convolve_norm_relu_drop(
     keep = None
     if dropout > 0:
         keep = image.new_empty(len(image), conv.out_channels, 1).bernoulli_(1 - dropout).div_(1 - dropout)
-    kept: Tensor = _FilterReluDrop.apply(patches, weight * scale[:, None], shift, keep, bfloat16)
+    kept: Tensor = _FilterReluDrop.apply(patches, weight * scale[:, None], shift, keep, bfloat16)  # type: ignore[no-untyped-call]
     return kept.flatten(1)
 
 
@@ -87,7 +87,9 @@ class _FilterReluDrop(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         patches, weight, keep, result = ctx.saved_tensors
-        grad = torch.ops.aten.threshold_backward(grad, result, 0).to(patches.dtype)  # what was cut off or dropped
+        grad = torch.ops.aten.threshold_backward(grad, result, 0).to(
+            patches.dtype
+        )  # what was cut off or dropped
         if keep is not None:
             grad = grad.mul_(keep)
         grad_weight = torch.matmul(grad, patches.transpose(1, 2)).sum(0)  # (C, K)

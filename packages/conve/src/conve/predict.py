@@ -7,12 +7,13 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from offprints.errors import InputError
+from offprints.triples import SPLITS, KnowledgeGraph
+
 from conve.calibration import Calibration
 from conve.evaluation import scoring
 from conve.inverse import InverseModel
 from conve.scorer import Scorer
-from offprints.errors import InputError
-from offprints.triples import SPLITS, KnowledgeGraph
 
 
 class Predictor:

@@ -10,6 +10,12 @@ from typing import Any, cast
 
 from omegaconf import OmegaConf
 
+from offprints.atomic import write_text
+from offprints.checkpoint import Checkpoints
+from offprints.data import MissingFile
+from offprints.errors import InputError
+from offprints.triples import KnowledgeGraph
+
 from conve.bilinear import ComplEx, DistMult
 from conve.calibration import Calibration
 from conve.config import Config, DatasetConfig, ModelConfig
@@ -17,11 +23,6 @@ from conve.datasets import load_dataset
 from conve.model import ConvE
 from conve.scorer import Scorer
 from conve.training import made_of
-from offprints.atomic import write_text
-from offprints.checkpoint import Checkpoints
-from offprints.data import MissingFile
-from offprints.errors import InputError
-from offprints.triples import KnowledgeGraph
 
 MODELS: dict[str, Callable[..., Scorer]] = {
     "conve": cast(Callable[..., Scorer], ConvE),

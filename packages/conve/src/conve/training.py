@@ -21,14 +21,15 @@ import torch
 import torch.distributed
 from torch import Tensor
 
+from offprints.checkpoint import Checkpoints, fingerprint, rng_state, set_rng_state
+from offprints.errors import InputError
+from offprints.triples import KnowledgeGraph
+
 from conve.batches import Batch, Batches
 from conve.evaluation import evaluate
 from conve.loss import Kind, Smoothing, one_to_n_loss, smoothed_targets
 from conve.norm import processes
 from conve.scorer import Scorer
-from offprints.checkpoint import Checkpoints, fingerprint, rng_state, set_rng_state
-from offprints.errors import InputError
-from offprints.triples import KnowledgeGraph
 
 
 class DivergedError(InputError):
@@ -76,7 +77,11 @@ class TrainingOptions:
         for name, fits, right in (
             ("epochs", self.epochs >= 1, "1 or more"),
             ("learning_rate", 0 < self.learning_rate < math.inf, "positive"),
-            ("schedule", self.schedule in ("constant", "exponential", "cosine"), "constant, exponential or cosine"),
+            (
+                "schedule",
+                self.schedule in ("constant", "exponential", "cosine"),
+                "constant, exponential or cosine",
+            ),
             ("decay", 0 < self.decay <= 1, "in (0, 1]"),
             ("warmup_epochs", self.warmup_epochs >= 0, "0 or more"),
             ("loss", self.loss in ("bce", "softmax"), "bce or softmax"),
@@ -158,7 +163,9 @@ class Trainer:
         self.uninterrupted = uninterrupted
         self.model.to(self.device)
         self.batches = Batches(graph, self.options.batch_size, seed, self.device, self.rank, self.world)
-        self.targets = smoothed_targets(self.options.label_smoothing, graph.num_entities, cast(Smoothing, self.options.smoothing))
+        self.targets = smoothed_targets(
+            self.options.label_smoothing, graph.num_entities, cast(Smoothing, self.options.smoothing)
+        )
         self.optimizer = torch.optim.Adam(self.model.parameters(), self.options.learning_rate, fused=True)
         self.checkpoints = None
         if directory is not None:
@@ -238,11 +245,13 @@ class Trainer:
         # The value of the loss costs two more passes over the logits: look at one step in twenty, and the first ones.
         look = self.done_batches % 20 == 0
         loss = self.loss(batch, with_value=look)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         if self.world > 1:
             for parameter in self.model.parameters():
                 if parameter.grad is not None:
-                    torch.distributed.all_reduce(parameter.grad)  # each loss is a share of the batch's mean: add up
+                    torch.distributed.all_reduce(
+                        parameter.grad
+                    )  # each loss is a share of the batch's mean: add up
             if look:
                 torch.distributed.all_reduce(loss.detach())
         self.optimizer.step()
@@ -257,7 +266,8 @@ class Trainer:
     def loss(self, batch: Batch, with_value: bool = True) -> Tensor:
         """The training loss of a batch: its mean, or this process's share of it."""
         options = self.options
-        table, bias = self.model.entity_table(), self.model.entity_bias
+        table: Tensor = self.model.entity_table()
+        bias: Tensor | None = self.model.entity_bias
         answer, num_entities = batch.answer, len(table)
         if options.entity_share < 1:
             scored, answer = self._scored_entities(batch.answer)
@@ -340,7 +350,7 @@ class Trainer:
             "done_batches": self.done_batches,
             "losses": list(self._losses),
             "outcome": vars(self.outcome),
-            "options": {name: value for name, value in vars(self.options).items()},
+            "options": dict(vars(self.options)),
         }
         self.checkpoints.save_last(state, self.outcome.epochs)
 

@@ -1,0 +1,95 @@
+"""The command line end to end, and what it answers to wrong input."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+SMALL = ["experiment=smoke", "model.dim=12", "training.epochs=1", "precision=fp32", "threads=1"]
+
+
+def conve(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    command = [sys.executable, "-m", "conve", *options]
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    done = conve(folder, *SMALL, "hydra.run.dir=run")
+    assert done.returncode == 0, done.stderr
+    return folder / "run"
+
+
+def test_the_main_job_leaves_results_figures_and_a_checkpoint(trained: Path) -> None:
+    results = json.loads((trained / "results.json").read_text())
+    assert results["dataset"]["name"] == "cldr"
+    assert 0 < results["metrics"]["test/mrr"] < 1
+    assert results["metrics"]["frequency/mrr"] > results["metrics"]["inverse/mrr"]
+    figures = {path.stem for path in (trained / "figures").glob("*.png")}
+    assert figures == {"training", "baselines", "excess", "reliability"}
+    assert (trained / "checkpoints" / "last.ckpt").exists()
+
+
+def test_a_trained_model_predicts_and_leaves_known_facts_out(trained: Path) -> None:
+    from conve import Predictor
+
+    predictor = Predictor.from_run(trained)
+    asked = {"head": "territory:CH", "relation": "uses_currency"}
+    everything = predictor.top_k(**asked, k=predictor.graph.num_entities)
+    new = predictor.top_k(**asked, k=5, filtered=True)
+    assert everything["score"].is_monotonic_decreasing
+    assert (everything["known"] != "").sum() >= 1
+    assert set(new["known"]) == {""}
+    assert everything["probability"].between(0, 1).all()
+
+
+def test_the_exported_model_scores_the_same(trained: Path, tmp_path: Path) -> None:
+    from conve import export_npz, export_parquet, export_program
+    from conve.runs import open_run
+
+    opened = open_run(trained)
+    with np.load(export_npz(opened.model, opened.graph, tmp_path / "m.npz"), allow_pickle=False) as arrays:
+        assert tuple(arrays["entities"]) == opened.graph.entities.names
+        assert np.array_equal(arrays["entity"], opened.model.state_dict()["entity"].numpy())
+    assert export_parquet(opened.model, opened.graph, tmp_path / "m.parquet").stat().st_size > 1000
+    program = torch.export.load(str(export_program(opened.model, opened.graph, tmp_path / "m.pt2"))).module()
+    head, relation = torch.tensor([5, 6, 7]), torch.tensor([1, 0, 3])
+    torch.testing.assert_close(program(head, relation), opened.model.score_tails(head, relation))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["training.epoch=3"], "epochs"),
+        (["experiment=umsl"], "umls"),
+        (["training.epochs=many"], "epochs"),
+        (["model.dim=7", "model.shape=[3,2]"], "valid"),
+        (["dataset=folder", "dataset.folder=nowhere"], "nowhere"),
+        (["task=predict", "checkpoint=nowhere"], "not the directory of a run"),
+    ],
+)
+def test_wrong_input_is_one_message_and_status_2(tmp_path: Path, options: list[str], message: str) -> None:
+    done = conve(tmp_path, *options)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_entity_gets_the_nearest_names(trained: Path) -> None:
+    from offprints.triples import UnknownName
+
+    from conve import Predictor
+
+    with pytest.raises(UnknownName, match="territory:CH"):
+        Predictor.from_run(trained).top_k(head="territory:ch", relation="uses_currency")

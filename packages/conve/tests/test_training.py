@@ -1,0 +1,230 @@
+"""Training: it learns, repeats, survives a kill, takes every query, and stops where it must."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from offprints.checkpoint import CheckpointError
+from offprints.errors import InputError
+from offprints.triples import KnowledgeGraph
+
+from conve import ConvE, DistMult, Trainer, TrainingOptions, evaluate, paired_bootstrap
+from conve.batches import Batches
+from conve.training import DivergedError
+
+
+def small(graph: KnowledgeGraph, dropout: float = 0.1, seed: int = 0) -> ConvE:
+    torch.manual_seed(seed)
+    sizes = (graph.num_entities, 2 * graph.num_relations, 24, (6, 4), 8)
+    return ConvE(*sizes, input_dropout=dropout, feature_dropout=dropout, hidden_dropout=dropout)
+
+
+def options(**changed: object) -> TrainingOptions:
+    return TrainingOptions(
+        **{"epochs": 6, "batch_size": 16, "evaluate_every": 2, "learning_rate": 0.01} | changed
+    )
+
+
+def test_it_memorises_a_small_graph(family: KnowledgeGraph) -> None:
+    model = small(family, 0.0)
+    Trainer(model, family, options(epochs=120, label_smoothing=0.0, evaluate_every=0)).fit()
+    assert evaluate(model, family, "train").metrics()["mrr"] > 0.98
+
+
+def test_it_learns_the_inverse_that_no_prior_knows(family: KnowledgeGraph) -> None:
+    untrained = evaluate(small(family), family).metrics()["mrr"]
+    model = small(family)
+    Trainer(model, family, options(epochs=120, label_smoothing=0.0, evaluate_every=20)).fit()
+    assert evaluate(model, family).metrics()["mrr"] > max(0.5, 2 * untrained)
+
+
+@pytest.mark.parametrize("changed", [{"loss": "softmax"}, {"entity_share": 0.5}, {"smoothing": "standard"}])
+def test_every_loss_learns(family: KnowledgeGraph, changed: dict[str, object]) -> None:
+    model = small(family)
+    outcome = Trainer(model, family, options(epochs=60, evaluate_every=0, **changed)).fit()
+    assert outcome.history[-1]["train/loss"] < 0.8 * outcome.history[0]["train/loss"]
+    assert evaluate(model, family, "train").metrics()["mrr"] > 0.6
+
+
+def test_the_same_seed_gives_the_same_numbers(family: KnowledgeGraph) -> None:
+    outcomes, states = [], []
+    for seed in (1, 1, 2):
+        model = small(family, seed=seed)
+        outcomes.append(Trainer(model, family, options(), seed=seed).fit())
+        states.append(model.entity.detach())
+    losses = [[row["train/loss"] for row in outcome.history] for outcome in outcomes]
+    assert losses[0] == losses[1] != losses[2]
+    assert torch.equal(states[0], states[1])
+
+
+def test_an_interrupted_run_ends_with_the_numbers_of_an_unbroken_one(
+    family: KnowledgeGraph, tmp_path: Path
+) -> None:
+    unbroken = small(family)
+    expected = Trainer(unbroken, family, options(), seed=3).fit()
+    steps = 0
+
+    class Guard(nullcontext):
+        def __exit__(self, *error: object) -> None:
+            nonlocal steps
+            steps += 1
+            if steps in (5, 9):  # in the middle of an epoch, twice
+                raise KeyboardInterrupt
+
+    broken = small(family)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            Trainer(broken, family, options(), seed=3, directory=tmp_path, uninterrupted=Guard).fit()
+        broken = small(family, seed=99)  # a new process knows nothing
+    found = Trainer(broken, family, options(), seed=3, directory=tmp_path).fit()
+    for ours, theirs in zip(found.history, expected.history, strict=True):
+        assert {k: v for k, v in ours.items() if k != "seconds"} == {
+            k: v for k, v in theirs.items() if k != "seconds"
+        }
+    for name, value in broken.state_dict().items():
+        assert torch.equal(value, unbroken.state_dict()[name]), name
+
+
+def test_the_checkpoint_of_other_data_is_refused(family: KnowledgeGraph, tmp_path: Path) -> None:
+    Trainer(small(family), family, options(epochs=1), directory=tmp_path).fit()
+    other = KnowledgeGraph.from_splits(
+        "other", [("a", "next_to", "b"), ("b", "behind", "a"), ("a", "lives_in", "c")]
+    )
+    with pytest.raises(CheckpointError, match="other data"):
+        Trainer(small(other), other, options(epochs=1, batch_size=2), directory=tmp_path).fit()
+
+
+def test_a_diverging_run_names_the_step_and_the_last_good_checkpoint(
+    family: KnowledgeGraph, tmp_path: Path
+) -> None:
+    model = small(family)
+    Trainer(model, family, options(epochs=2), directory=tmp_path).fit()
+    model.entity.data[3] = float("nan")
+    trainer = Trainer(model, family, options(epochs=4), directory=tmp_path)
+    trainer.resume()
+    model.entity.data[3] = float("nan")
+    with pytest.raises(DivergedError, match=r"step \d+ .*last\.ckpt"):
+        trainer.fit()
+
+
+def test_the_best_epoch_is_kept_and_patience_stops(family: KnowledgeGraph) -> None:
+    scores = iter([0.1, 0.5, 0.4, 0.3, 0.2, 0.1])
+    states: list[torch.Tensor] = []
+    model = small(family)
+
+    def validate() -> dict[str, float]:
+        states.append(model.entity.detach().clone())
+        return {"mrr": next(scores)}
+
+    trained = options(epochs=30, evaluate_every=1, patience=3)
+    outcome = Trainer(model, family, trained, validate=validate).fit()
+    assert (outcome.best_epoch, outcome.epochs) == (2, 5)
+    assert torch.equal(model.entity, states[1])
+
+
+def test_an_epoch_visits_every_query_once_with_training_answers_only(family: KnowledgeGraph) -> None:
+    batches = Batches(family, 7, seed=0)
+    known = {(h, r): set() for h, r in zip(batches.queries.head, batches.queries.relation, strict=True)}
+    for batch in batches.of(batches.order()):
+        for row, answer in zip(batch.row.tolist(), batch.answer.tolist(), strict=True):
+            known[batch.head[row].item(), batch.relation[row].item()].add(answer)
+    train = family.train.with_reciprocals(family.num_relations)
+    expected: dict[tuple[int, int], set[int]] = {}
+    for head, relation, tail in zip(train.head, train.relation, train.tail, strict=True):
+        expected.setdefault((head, relation), set()).add(tail)
+    assert known == expected
+
+
+@pytest.mark.parametrize("size", [2, 5, 9, 10_000])
+def test_no_batch_is_dropped_or_too_small_to_normalise(family: KnowledgeGraph, size: int) -> None:
+    batches = Batches(family, size, seed=0)
+    sizes = [len(batch.head) for batch in batches.of(batches.order())]
+    assert sum(sizes) == len(batches.queries)
+    assert min(sizes) >= 2
+    with pytest.raises(InputError, match="two queries"):
+        Batches(family, 1, seed=0)
+
+
+def test_processes_share_a_batch_without_overlap(family: KnowledgeGraph) -> None:
+    shares = [Batches(family, 10, 0, rank=rank, world=3) for rank in range(3)]
+    parts = [list(share.of(share.order())) for share in shares]
+    for batch in zip(*parts, strict=True):
+        assert sum(len(part.head) for part in batch) == batch[0].size
+    pairs = [
+        (h, r)
+        for part in parts
+        for b in part
+        for h, r in zip(b.head.tolist(), b.relation.tolist(), strict=True)
+    ]
+    assert len(pairs) == len(set(pairs)) == len(shares[0].queries)
+
+
+def test_learning_rate_schedules() -> None:
+    assert TrainingOptions(schedule="exponential", decay=0.5, learning_rate=1).rate(2.5) == 0.25
+    assert TrainingOptions(schedule="cosine", epochs=10, learning_rate=1).rate(5) == pytest.approx(0.5)
+    assert TrainingOptions(schedule="constant", warmup_epochs=2, learning_rate=1).rate(1) == 0.5
+    with pytest.raises(InputError, match="schedule='linear' is not valid"):
+        TrainingOptions(schedule="linear")
+
+
+def test_a_model_of_another_size_is_not_evaluated(family: KnowledgeGraph) -> None:
+    with pytest.raises(InputError, match="do not belong together"):
+        evaluate(DistMult(3, 2, 4), family)
+
+
+def test_bootstrap_intervals_cover_the_difference_and_see_none_where_there_is_none() -> None:
+    random = np.random.default_rng(0)
+    ranks = random.integers(1, 50, 400).astype(float)
+    same = paired_bootstrap(ranks, ranks)
+    assert (same.low, same.high, same.share_better) == (0, 0, 0)
+    better = paired_bootstrap(np.maximum(1, ranks // 2), ranks)
+    assert 0 < better.low < better.first - better.second < better.high
+    with pytest.raises(InputError, match="same triples"):
+        paired_bootstrap(ranks, ranks[:-2])
+
+
+WORKER = """
+import json, sys, torch, torch.distributed as dist
+from conve import ConvE, Trainer, TrainingOptions, evaluate
+from offprints.triples import KnowledgeGraph
+torch.set_num_threads(1)
+world = int(sys.argv[1])
+if world > 1:
+    dist.init_process_group("gloo")
+train = [(f"p{i}", "next_to", f"p{(i * 7 + 3) % 31}") for i in range(31)] + [(f"p{i}", "in", f"h{i % 3}") for i in range(31)]
+graph = KnowledgeGraph.from_splits("ring", train[:-6], train[-6:-3], train[-3:])
+torch.manual_seed(0)
+model = ConvE(graph.num_entities, 4, 12, (4, 3), 4, input_dropout=0, feature_dropout=0, hidden_dropout=0).double()
+Trainer(model, graph, TrainingOptions(epochs=3, batch_size=16, evaluate_every=0), seed=1).fit()
+if world == 1 or dist.get_rank() == 0:
+    numbers = {name: value.flatten().tolist() for name, value in model.state_dict().items()}
+    json.dump(numbers, open(sys.argv[2], "w"))
+if world > 1:
+    dist.destroy_process_group()
+"""
+
+
+def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
+    script = tmp_path / "worker.py"
+    script.write_text(WORKER)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    found = []
+    for world in (1, 2):
+        out = tmp_path / f"{world}.json"
+        launcher: list[str] = []
+        if world > 1:
+            launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        command = [sys.executable, *launcher, str(script), str(world), str(out)]
+        subprocess.run(command, check=True, env=environment, timeout=300, capture_output=True)
+        found.append(json.loads(out.read_text()))
+    for name, values in found[0].items():
+        np.testing.assert_allclose(found[1][name], values, rtol=1e-6, atol=1e-9, err_msg=name)
