@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +95,7 @@ def test_answers_are_the_distinct_tails_of_each_query(facts: list[tuple[int, int
             assert known.lookup(head, relation).tolist() == expected
     head, relation = np.divmod(np.arange(15, dtype=np.int32), 3)
     offsets, tails = known.gather(known.rows(head, relation))
-    parts = [tails[a:b].tolist() for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+    parts = [tails[a:b].tolist() for a, b in itertools.pairwise(offsets)]
     assert parts == [known.lookup(h, r).tolist() for h, r in zip(head, relation, strict=True)]
 
 
