@@ -201,7 +201,7 @@ def test_ctrl_c_and_resume_give_the_numbers_of_an_unbroken_run(demo: Demo, tmp_p
 
 
 def test_resume_replaces_stored_options_by_new_ones(demo: Demo) -> None:
-    assert demo("task=end", "model=large", "seed=2", "hydra.run.dir=it has = signs").code == 0
+    assert demo("task=end", "model=large", "seed=2", "hydra.run.dir='it has = signs'").code == 0
     ended = demo("resume='it has = signs'", "model=small", "steps=7")
     assert ended.code == 0, ended.err
     record = read_result("it has = signs/results.json")

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offprints import gpu
@@ -105,6 +105,7 @@ def test_deterministic_refuses_algorithms_that_are_not() -> None:
     assert not torch.are_deterministic_algorithms_enabled()
 
 
+@settings(deadline=None)
 @given(rows=st.integers(1, 9), world=st.integers(1, 4))
 def test_shares_average_to_the_gradient_of_the_whole_batch(rows: int, world: int) -> None:
     batch = torch.arange(1.0, rows + 1, dtype=torch.float64) ** 2

@@ -9,8 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 from offprints.triples import KnowledgeGraph
+
+settings.register_profile("offprints", deadline=None)  # a test states a fact, not a time
+settings.load_profile("offprints")
 
 
 @pytest.fixture(autouse=True)

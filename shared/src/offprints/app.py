@@ -39,7 +39,7 @@ from offprints.conf_files import conf_folder
 from offprints.errors import InputError
 from offprints.interrupt import Interrupts
 from offprints.logging import console
-from offprints.overrides import STORED, resumed, run_directories
+from offprints.overrides import STORED, quoted, resumed, run_directories
 from offprints.results import Results, RunRecord, write_results
 from offprints.run import Run, RunConfig
 from offprints.user_errors import closest, config_message, message_for
@@ -199,7 +199,7 @@ class _Job(Generic[C]):
                 self._finish(run, config, plain, results, given)
         except KeyboardInterrupt:
             if run.main:
-                again = shlex.join([self.script.slug, f"resume={_relative(run.directory)}"])
+                again = shlex.join([self.script.slug, f"resume={quoted(str(_relative(run.directory)))}"])
                 console(stderr=True).print(
                     f"interrupted; go on with: {again}", soft_wrap=True, highlight=False
                 )

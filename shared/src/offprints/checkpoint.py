@@ -346,9 +346,12 @@ def _tensor_bytes(value: object) -> int:
 
 
 def _is_disk_full(error: BaseException, folder: Path, needed: int) -> bool:
-    if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    # torch's own writer reports a failed write as a RuntimeError without an errno.
+    # torch's writer, closing the file that could not be written, hides the OSError behind a RuntimeError of its own.
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, OSError):
+            return link.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        link = link.__cause__ or link.__context__
     return folder.exists() and shutil.disk_usage(folder).free < needed
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -62,9 +63,9 @@ def run_directories(package: str, slug: str, overrides: Sequence[str], resume: P
     stamp = _start_stamp()
     run = f"runs/${{task}}-{subject}/{stamp}-${{seed}}" if resume is None else str(resume)
     ours = {
-        "hydra.run.dir": _quoted(run),
-        "hydra.sweep.dir": _quoted(f"runs/sweep/{stamp}"),
-        "hydra.sweep.subdir": _quoted(f"${{hydra.job.num}}-${{task}}-{subject}-${{seed}}"),
+        "hydra.run.dir": quoted(run),
+        "hydra.sweep.dir": quoted(f"runs/sweep/{stamp}"),
+        "hydra.sweep.subdir": quoted(f"${{hydra.job.num}}-${{task}}-{subject}-${{seed}}"),
         "hydra.job.name": slug,
         "hydra.output_subdir": "null",
         "hydra/job_logging": "none",
@@ -123,5 +124,8 @@ def _start_stamp() -> str:
     return time.strftime("%Y-%m-%d_%H-%M-%S", time.localtime(started)) + f".{int(started % 1 * 1000):03d}"
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """A value in Hydra's grammar, in quotes if it needs them."""
+    if re.fullmatch(r"[\w./-]+", text):
+        return text
     return "'" + text.replace("'", "\\'") + "'"

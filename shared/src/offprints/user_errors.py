@@ -70,7 +70,8 @@ def closest(wrong: str, valid: Iterable[str]) -> str:
 def _grammar_message(error: OverrideParseException, package: str) -> str:
     text = error.override
     if "=" in text:
-        return f"cannot read the option {text!r}: {error.message.splitlines()[0]}"
+        hint = "put a value with spaces or signs in quotes that the shell leaves, \"key='a = b'\""
+        return f"cannot read the option {text!r}: {error.message.splitlines()[0]}; {hint}"
     groups = [group for group, choices in config_groups(package).items() if text in choices]
     hint = f"; did you mean {groups[0]}={text}?" if groups else ", such as seed=1"
     return f"cannot read the option {text!r}: options are written key=value{hint}"
