@@ -26,6 +26,9 @@ nox.needs_version = ">=2024.10.9"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.sessions = ["lint", "types", "isolation", "tests"]
 
+# A machine may forbid bytecode files; in a new environment every process would then compile torch again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 ROOT = Path(__file__).parent
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("packages/*/pyproject.toml"))
 each_package = nox.parametrize("package", PACKAGES, ids=PACKAGES)

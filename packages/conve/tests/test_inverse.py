@@ -281,6 +281,27 @@ def test_predict_answers_exactly_what_evaluate_counts_as_matched(graph, all_rule
         assert [stated or o in tails, stated or s in heads] == ranks.matched[:, i].tolist()
 
 
+def test_of_several_inverses_the_last_in_order_of_appearance_is_kept():
+    twice = [(b, "spouse_of", a) for a, _, b in MARRIED]
+    graph = KnowledgeGraph.from_splits("twice", [*MARRIED, *WIVES[:8], *twice[:8]], [], [WIVES[8], twice[8]])
+    model = InverseModel.mine(graph, 0.8)
+    assert model.last_match == {
+        "husband_of": "spouse_of",
+        "wife_of": "husband_of",
+        "spouse_of": "husband_of",
+    }
+    assert model.evaluate().matched.tolist() == [[False, True], [False, True]]
+    assert model.evaluate(all_rules=True).matched.all()
+
+
+def test_predict_names_the_first_split_that_knows_an_answer():
+    graph = KnowledgeGraph.from_splits("known twice", [*MARRIED, *WIVES], WIVES[:1], WIVES[:2])
+    model = InverseModel.mine(graph, 0.9)
+    assert model.predict("wife_of", head="b0")["split"].tolist() == ["train"]
+    graph = KnowledgeGraph.from_splits("held out twice", [*MARRIED, *WIVES[1:]], WIVES[:1], WIVES[:1])
+    assert InverseModel.mine(graph, 0.8).predict("wife_of", head="b0")["split"].tolist() == ["valid"]
+
+
 def test_wrong_questions_are_refused_by_name():
     graph = KnowledgeGraph.from_splits("married", MARRIED, [], WIVES[:1])
     model = InverseModel.mine(graph, 0.9)

@@ -16,14 +16,16 @@ import os
 import random
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.strategies.ddp import DDPStrategy
 
 from offprints import hardware
 from offprints.errors import InputError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed", "fp64": "64-true"}
 """Our short names, and what Fabric calls them."""
@@ -44,10 +46,14 @@ def fabric(device: str = "auto", precision: str = "auto") -> Fabric:
     """
     target = resolve_device(device)
     plugin = PRECISIONS[resolve_precision(precision, target)]
+    from lightning_fabric import Fabric  # imports torch.compile: seconds that only who trains should wait
+
     if hardware.world_size() == 1:
         devices: int | list[int] = [target.index or 0] if target.type == "cuda" else 1
         made = Fabric(accelerator=target.type, devices=devices, precision=plugin)  # type: ignore[arg-type]
     else:
+        from lightning_fabric.strategies.ddp import DDPStrategy
+
         backend = "nccl" if target.type == "cuda" else "gloo"
         made = Fabric(
             accelerator=target.type,
