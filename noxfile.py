@@ -42,7 +42,8 @@ def tests(session: nox.Session, package: str) -> None:
     install(session, f"{package}[test]", "pytest", "pytest-xdist")
     # Two workers with one thread each: torch would else start as many threads as cores in both.
     threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
-    session.run("pytest", "-n", "2", f"{folder(package)}/tests", *session.posargs, env=threads)
+    options = ["-n", "2", "--durations", "15", f"{folder(package)}/tests"]
+    session.run("pytest", *options, *session.posargs, env=threads)
 
 
 @nox.session
@@ -94,9 +95,8 @@ def build(session: nox.Session, package: str) -> None:
     """The wheel alone, tried outside the checkout: it has to bring its config files and declare all it needs."""
     get(session, wheel("shared"), *([wheel(package)] if package != "shared" else []))
     with tempfile.TemporaryDirectory() as elsewhere, session.chdir(elsewhere):
-        session.run(script(package), "--help", silent=True)
-        if package != "shared":
-            session.run(script(package), "experiment=smoke", "hydra.run.dir=run")
+        smoke = ["list"] if package == "shared" else ["experiment=smoke", "hydra.run.dir=run"]
+        session.run(script(package), *smoke)
 
 
 @nox.session
@@ -193,6 +193,26 @@ def install_all(session: nox.Session, *others: str) -> None:
 def get(session: nox.Session, *requirements: str) -> None:
     """Install at the versions of constraints.txt, from where pip is set up to look."""
     session.install("-c", str(ROOT / "constraints.txt"), *requirements, env=uv_settings())
+    share_bytecode(session)
+
+
+def share_bytecode(session: nox.Session) -> None:
+    """Link the bytecode that another environment has compiled already: torch and its company take long to compile.
+
+    Python uses a bytecode file only if the time and size in it are those of the source beside it.
+    """
+    ours = Path(session.virtualenv.location)
+    for others in ours.parent.glob("*/lib/python*/site-packages/torch/__pycache__"):
+        site = others.parent.parent
+        here = ours / site.relative_to(site.parents[2])
+        if here == site or not here.is_dir():
+            continue
+        for compiled in site.rglob("__pycache__/*.pyc"):
+            link = here / compiled.relative_to(site)
+            if link.parent.parent.is_dir() and not link.exists():
+                link.parent.mkdir(exist_ok=True)
+                os.link(compiled, link)
+        return
 
 
 def system_libraries(session: nox.Session, package: str) -> None:

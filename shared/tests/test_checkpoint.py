@@ -237,7 +237,7 @@ def test_runs_killed_at_random_moments_lose_no_saved_work(tmp_path: Path) -> Non
             sys.executable,
             str(TESTS / "kill_resume.py"),
             "--kills",
-            "3",
+            "2",
             "--folder",
             str(tmp_path),
             "--",
@@ -248,4 +248,4 @@ def test_runs_killed_at_random_moments_lose_no_saved_work(tmp_path: Path) -> Non
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert "3 kills: every directory readable" in done.stderr
+    assert "2 kills: every directory readable" in done.stderr

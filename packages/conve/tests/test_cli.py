@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -15,19 +16,39 @@ import torch
 SMALL = ["experiment=smoke", "model.dim=12", "training.epochs=1", "precision=fp32", "threads=1"]
 
 
-def conve(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-    command = [sys.executable, "-m", "conve", *options]
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600, check=False
-    )
+class Ended(NamedTuple):
+    """How a command line ended."""
+
+    code: int
+    err: str
+
+
+def conve(folder: Path, *options: str) -> Ended:
+    """Call the console script in a folder. In this process: a new one would spend its time on importing torch."""
+    from conve.cli import main
+
+    err = io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stderr(err),
+        contextlib.redirect_stdout(io.StringIO()),
+    ):
+        patch.chdir(folder)
+        patch.setenv("COLUMNS", "200")
+        patch.setattr(sys, "argv", ["conve", *options])
+        try:
+            main()
+            code = 0
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+    return Ended(code, err.getvalue())
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     done = conve(folder, *SMALL, "hydra.run.dir=run")
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.err
     return folder / "run"
 
 
@@ -81,9 +102,9 @@ def test_the_exported_model_scores_the_same(trained: Path, tmp_path: Path) -> No
 )
 def test_wrong_input_is_one_message_and_status_2(tmp_path: Path, options: list[str], message: str) -> None:
     done = conve(tmp_path, *options)
-    assert done.returncode == 2, done.stderr
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.code == 2, done.err
+    assert message in done.err
+    assert "Traceback" not in done.err
 
 
 def test_an_unknown_entity_gets_the_nearest_names(trained: Path) -> None:

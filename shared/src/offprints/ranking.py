@@ -173,8 +173,9 @@ def count_ranks(scores: Tensor, row: Tensor, target: Tensor, offsets: Tensor, kn
         scores: (queries, entities) float; higher is more plausible.
         row: (targets,) int64, the query of each target.
         target: (targets,) int64, the entity to rank.
-        offsets, known: (queries + 1,), (facts,) int64, CSR of the true answers of each query; all but the target
-            itself are left out of the ranking.
+        offsets: (queries + 1,) int64, where the known answers of each query begin.
+        known: (facts,) int64, the known answers, query by query (CSR); all but the target itself are left out of the
+            ranking.
 
     Returns:
         (3, targets) int64: better, tied (without the target itself), candidates (with it).

@@ -48,7 +48,10 @@ class Archive:
             name -> path, without the names that it does not hold.
 
         Raises:
-            FetchFailed, ChecksumMismatch, CorruptFile, UnsafeArchive
+            FetchFailed: the server does not give it.
+            ChecksumMismatch: it is not the official archive.
+            CorruptFile: it cannot be unpacked.
+            UnsafeArchive: unpacking it would write outside `into`, or too much.
         """
         archive = _download(self.url, scratch, progress)
         _check(self.url, archive, self.sha256)
@@ -78,7 +81,8 @@ class Url:
         """Download it below `into`, under the name's .gz form where the content is gzip.
 
         Raises:
-            FetchFailed, ChecksumMismatch
+            FetchFailed: the server does not give it.
+            ChecksumMismatch: it is not the official file.
         """
         downloaded = _download(self.url, scratch, progress)
         _check(self.url, downloaded, self.sha256)

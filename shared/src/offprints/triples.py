@@ -283,7 +283,8 @@ class Answers:
     """The known tails of every distinct (head, relation): a CSR over queries, sorted by (head, relation).
 
     Attributes:
-        head, relation: (queries,) int32.
+        head: (queries,) int32.
+        relation: (queries,) int32.
         offsets: (queries + 1,) int64; the tails of query q are tails[offsets[q]:offsets[q + 1]], sorted, distinct.
         tails: (facts,) int32.
     """

@@ -21,8 +21,10 @@ class Batch(NamedTuple):
     """Queries and their answers, on the device.
 
     Attributes:
-        head, relation: (batch,) int64.
-        row, answer: (facts,) int64; entity answer[i] answers query row[i].
+        head: (batch,) int64.
+        relation: (batch,) int64.
+        row: (facts,) int64, the query of each true answer.
+        answer: (facts,) int64, the entity that answers it.
         size: queries of the global batch, of which this process has its share.
     """
 
@@ -42,7 +44,8 @@ class Batches:
     Args:
         batch_size: queries of a global batch.
         seed: of the order.
-        rank, world: which share of every batch this process takes.
+        rank: which share of every batch this process takes.
+        world: how many processes share it.
     """
 
     def __init__(

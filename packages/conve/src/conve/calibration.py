@@ -116,7 +116,9 @@ class Reliability:
     """Predicted against observed frequency, in bins of equal numbers of true facts.
 
     Attributes:
-        predicted, observed, weight: (bins,) float64.
+        predicted: (bins,) float64, mean predicted probability.
+        observed: (bins,) float64, share of true answers.
+        weight: (bins,) float64, the candidates that a bin stands for.
         error: expected calibration error, the mean distance of the two weighted by the true facts of a bin.
     """
 

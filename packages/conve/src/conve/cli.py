@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 
 from offprints.app import Results, Run, command
+from offprints.data import MissingFile
 from offprints.errors import InputError
 from offprints.ranking import Ranking, Ties
+from offprints.results import read_results
 from offprints.triples import KnowledgeGraph
 
 from conve import figures
@@ -20,6 +22,7 @@ from conve.calibration import Calibration, calibrate, candidates, reliability
 from conve.centrality import in_degree_buckets, mean_over_test, pagerank, relation_categories
 from conve.config import Config
 from conve.countries import countries_auc_pr
+from conve.datasets import load_dataset
 from conve.evaluation import evaluate as rank
 from conve.evaluation import paired_bootstrap, scoring
 from conve.export import export_npz, export_parquet, export_program
@@ -29,6 +32,7 @@ from conve.predict import Predictor
 from conve.robust import make_robust, without_relations, write_graph
 from conve.runs import build_graph, build_model, keep_calibration, open_run
 from conve.scorer import Scorer
+from conve.survey import gains, leakage, sizes
 from conve.tables import show
 from conve.training import Outcome, Trainer
 
@@ -238,6 +242,27 @@ def parameters(config: Config, run: Run) -> Results:
     return Results({"parameters": total, **{f"parameters/{name}": value for name, value in counts.items()}})
 
 
+def survey(config: Config, run: Run) -> Results:
+    """Compare data sets: what each leaks, what the models learn on it, and (survey.runs=DIR) what ConvE gains."""
+    graphs = [graph for name in config.survey.datasets if (graph := _at_hand(name, run)) is not None]
+    if not graphs:
+        raise InputError(f"none of the data sets is at hand: {', '.join(config.survey.datasets)}")
+    for graph in graphs:
+        run.dataset(graph.name, graph.checksums)
+    tables = {"leakage": leakage(graphs), "parameters": sizes(graphs, config.survey.dims)}
+    if config.survey.runs is not None:
+        tables["gains"] = gains(graphs, read_results(config.survey.runs))
+        columns = (tables["gains"][name].tolist() for name in ("data set", "pagerank", "gain"))
+        run.figure("gain_against_pagerank", figures.gain_against_pagerank(*columns))
+    for name, table in tables.items():
+        show(table, name)
+        table.to_csv(run.directory / f"{name}.csv", index=False)
+    metrics = {
+        f"{row['data set']}/leaked": float(row["either"]) for row in tables["leakage"].to_dict("records")
+    }
+    return Results(metrics, {name: table.to_dict("records") for name, table in tables.items()})
+
+
 main = command(
     "conve",
     Config,
@@ -250,6 +275,7 @@ main = command(
         "inverse": inverse,
         "analyse": analyse,
         "parameters": parameters,
+        "survey": survey,
     },
     "Convolutional 2D Knowledge Graph Embeddings: link prediction, and how much of it is leakage",
 )
@@ -266,6 +292,14 @@ def _graph(config: Config, run: Run) -> KnowledgeGraph:
         *(len(graph.split(split)) for split in ("train", "valid", "test")),
     )
     return graph
+
+
+def _at_hand(name: str, run: Run) -> KnowledgeGraph | None:
+    try:
+        return load_dataset(name)
+    except MissingFile as missing:
+        run.log.warning("%s is left out: %s", name, missing)
+        return None
 
 
 def _fit(model: Scorer, graph: KnowledgeGraph, config: Config, run: Run) -> Outcome:

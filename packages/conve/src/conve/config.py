@@ -111,6 +111,26 @@ class RobustConfig:
 
 
 @dataclass
+class SurveyConfig:
+    """Tables across data sets.
+
+    Attributes:
+        datasets: the data sets; those whose files are not at hand are left out by name.
+        dims: embedding sizes of the table of parameters.
+        runs: folder with results.json files, to relate gains over DistMult to centrality; null leaves that out.
+    """
+
+    datasets: list[str] = field(
+        default_factory=lambda: [
+            *("cldr", "nations", "kinship", "umls", "countries_s1", "countries_s2", "countries_s3"),
+            *("wn18", "wn18rr", "fb15k", "fb15k-237", "yago3-10"),
+        ]
+    )
+    dims: list[int] = field(default_factory=lambda: [200])
+    runs: str | None = None
+
+
+@dataclass
 class Config(RunConfig):
     """All options of `conve`."""
 
@@ -122,3 +142,4 @@ class Config(RunConfig):
     export: ExportConfig = field(default_factory=ExportConfig)
     inverse: InverseConfig = field(default_factory=InverseConfig)
     robust: RobustConfig = field(default_factory=RobustConfig)
+    survey: SurveyConfig = field(default_factory=SurveyConfig)

@@ -37,7 +37,8 @@ class Benchmark(Dataset):
     """A data set of triples, and how many of each thing it must hold.
 
     Attributes:
-        entities, relations: distinct names over all splits.
+        entities: distinct names over all splits.
+        relations: distinct names over all splits.
     """
 
     entities: int = 0

@@ -84,8 +84,10 @@ class Difference:
     """Difference of a metric between two models, and the interval that resampling the queries gives.
 
     Attributes:
-        first, second: the metric of each.
-        low, high: bounds of the confidence interval of first - second.
+        first: the metric of the first.
+        second: the metric of the second.
+        low: lower bound of the confidence interval of first - second.
+        high: its upper bound.
         confidence: of the interval.
         share_better: share of the resamples in which the first is better.
     """
@@ -110,7 +112,8 @@ def paired_bootstrap(
     """Compare two models on the same queries: resample the queries, keep the pairs.
 
     Args:
-        first, second: (2n,) ranks of the same queries in the same order, from `Ranking.ranks()`: tails, then heads.
+        first: (2n,) ranks from `Ranking.ranks()`: tails, then heads.
+        second: (2n,) ranks of the same queries in the same order.
         metric: rank -> contribution of a query; the reciprocal gives the MRR, `lambda r: r <= 10` gives Hits@10.
         resamples: number of resamples; both queries of a triple are drawn together, for they are not independent.
 

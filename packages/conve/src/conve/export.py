@@ -61,8 +61,9 @@ def export_program(model: Scorer, graph: KnowledgeGraph, path: str | Path, toler
         RuntimeError: the program does not give the model's scores.
     """
     assert isinstance(model, nn.Module)
+    # Made outside inference mode: torch.export traces with autograd on, which refuses inference tensors.
+    head, relation = _questions(model, graph)
     with scoring(model):
-        head, relation = _questions(model, graph)
         expected = model.score_tails(head, relation)
     was_training = model.training
     model.eval()
@@ -72,7 +73,8 @@ def export_program(model: Scorer, graph: KnowledgeGraph, path: str | Path, toler
     model.train(was_training)
     with atomic_write(Path(path)) as file:
         torch.export.save(exported, file)
-    found = torch.export.load(str(path)).module()(head, relation)
+    with torch.no_grad():
+        found = torch.export.load(str(path)).module()(head, relation)
     error = float((found - expected).abs().max())
     if not error <= tolerance * max(1.0, float(expected.abs().max())):
         raise RuntimeError(f"{path}: the exported program differs from the model by {error:.2g}")

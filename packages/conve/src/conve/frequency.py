@@ -104,8 +104,10 @@ def _above_and_at(
     """How many values of a group are above, and how many exactly at, a level.
 
     Args:
-        group, value: (k,), values from 0 on, and the groups they belong to.
-        wanted, level: (n,), the group and the level of each question.
+        group: (k,), the group of each value.
+        value: (k,), values from 0 on.
+        wanted: (n,), the group of each question.
+        level: (n,), the level of each question.
 
     Returns:
         (n,) each.

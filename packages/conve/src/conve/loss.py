@@ -65,8 +65,10 @@ def one_to_n_loss(
 
     Args:
         query: (batch, dim) float.
-        table: (entities, dim) float, bias: (entities,) or None. Logits are query . table^T + bias.
-        row, answer: (facts,) int64, the true answers: entity `answer[i]` for query `row[i]`; each pair once.
+        table: (entities, dim) float. Logits are query . table^T + bias.
+        bias: (entities,) float, or None.
+        row: (facts,) int64, the query of each true answer.
+        answer: (facts,) int64, the entity that answers it; each pair once.
         targets: from `smoothed_targets`.
         kind: "bce", the mean over batch * entities of binary cross entropies (the paper); or "softmax", the mean over
             the batch of the cross entropy against the answers' shares (KvsAll of Ruffinelli et al. 2020).

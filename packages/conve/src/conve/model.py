@@ -94,7 +94,8 @@ class ConvE(nn.Module):
         """The vector that each query compares with the entities.
 
         Args:
-            head, relation: (batch,) int64; relation r + R asks for heads.
+            head: (batch,) int64.
+            relation: (batch,) int64; r + R asks for heads.
             bfloat16: take the projection's products in bfloat16, accumulated in float32.
 
         Returns:

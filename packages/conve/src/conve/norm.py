@@ -16,7 +16,8 @@ class BatchNorm(nn.Module):
 
     Args:
         channels: size of dimension 1 of the input.
-        eps, momentum: as in torch.nn.BatchNorm2d, whose buffers and parameters these are.
+        eps: as in torch.nn.BatchNorm2d, whose buffers and parameters these are.
+        momentum: as there.
     """
 
     running_mean: Tensor
@@ -67,7 +68,8 @@ class BatchNorm(nn.Module):
 def processes() -> int:
     """Number of processes that share a batch."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return torch.distributed.get_world_size()
+        world: int = torch.distributed.get_world_size()
+        return world
     return 1
 
 

@@ -22,7 +22,8 @@ class PairOverlap:
     """Ordered pairs of relations that share (head, tail) pairs, sorted; k of them.
 
     Attributes:
-        first, second: (k,) int64, relation ids.
+        first: (k,) int64, relation ids.
+        second: (k,) int64, relation ids.
         support: (k,) int64, distinct pairs of `first` that are pairs of `second` too (after reversal, if that was asked).
         sizes: (relations,) int64, distinct training pairs of each relation.
     """

@@ -47,7 +47,8 @@ class RobustGraph:
             "duplicate" or "symmetric"; share, the larger of the two shares of their pairs.
         symmetric: relations left in that reach the threshold with themselves reversed. The paper keeps them in WN18RR,
             where the inverse rule still answers a third of the test with them.
-        before, after: the audits.
+        before: the audit of the graph given.
+        after: the audit of the graph made.
     """
 
     graph: KnowledgeGraph

@@ -29,7 +29,8 @@ class RuleRanks:
 
     Attributes:
         matched: (2, n) bool, the rules predict the target.
-        low, high: (2, n) int64, first and last place that the target may have.
+        low: (2, n) int64, first place that the target may have.
+        high: (2, n) int64, last place that the target may have.
         sampled: (2, n) int64, places drawn from these ranges; None where expected values are meant.
     """
 
