@@ -50,7 +50,6 @@ Demo = Callable[..., Ended]
 def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Demo:
     """Call the demo's console script in an empty working directory."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(TESTS))
     from demo_app.cli import main
 
     def call(*argv: str) -> Ended:

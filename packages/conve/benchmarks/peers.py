@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
+
 import torch
+from measure import Timing
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -82,6 +85,22 @@ class Pykeen:
         loop = LCWATrainingLoop(self.model, factory, optimizer="adam", optimizer_kwargs={"lr": 0.003})
         loop.train(factory, num_epochs=1, batch_size=batch_size, label_smoothing=0.1, use_tqdm=False)
         return len(facts[:, :2].unique(dim=0)) + len(facts[:, 1:].unique(dim=0))
+
+    def seconds_of_training(self, queries: int) -> Timing:
+        """For so many queries, from one epoch over ten times as many; it takes too long to be repeated."""
+        self.train(2 * queries, queries)  # warm
+        started = time.perf_counter()
+        trained = self.train(10 * queries, queries)
+        seconds = (time.perf_counter() - started) * queries / trained
+        return Timing(seconds, seconds, None)
+
+    def seconds_of_ranking(self, triples: int, few: int = 64) -> Timing:
+        """For so many triples, from a few; it takes too long to be repeated."""
+        self.evaluate(self.graph.test[:8], 8)  # warm
+        started = time.perf_counter()
+        self.evaluate(self.graph.test[:few], few)
+        seconds = (time.perf_counter() - started) * triples / few
+        return Timing(seconds, seconds, None)
 
     def evaluate(self, triples: Triples, batch_size: int) -> None:
         """Filtered ranks of both sides."""

@@ -19,7 +19,13 @@ from offprints.triples import KnowledgeGraph
 from conve import figures
 from conve.audit import audit as audit_graph
 from conve.calibration import Calibration, calibrate, candidates, reliability
-from conve.centrality import in_degree_buckets, mean_over_test, pagerank, relation_categories
+from conve.centrality import (
+    hits_error_reduction,
+    in_degree_buckets,
+    mean_over_test,
+    pagerank,
+    relation_categories,
+)
 from conve.config import Config
 from conve.countries import countries_auc_pr
 from conve.datasets import load_dataset
@@ -217,8 +223,7 @@ def analyse(config: Config, run: Run) -> Results:
             other = open_run(config.evaluation.against)
             baseline = rank(other.model, graph)
             buckets[other.config.model.name] = baseline.by_group(groups)
-            hits = [r.metrics()["hits@10"] for r in (baseline, ranking)]
-            metrics["error_reduction/hits@10"] = (1 - hits[0]) / max(1 - hits[1], 1e-12)
+            metrics["error_reduction/hits@10"] = hits_error_reduction(baseline.ranks(), ranking.ranks())
         run.figure("in_degree", figures.by_in_degree(buckets, edges))
         metrics |= {
             f"in_degree_{edges[g]:.0f}/hits@10": v["hits@10"] for g, v in next(iter(buckets.values())).items()

@@ -1,6 +1,6 @@
 """Tables across data sets: what each leaks, what a model learns on it, what ConvE gains over DistMult.
 
-Source: Tables 1, 2 and 7 and Section 6 of the paper; the terms of the leakage table are those of `conve.audit`.
+Source: Sections 5 and 6 of the paper and its table of parameters; the terms of the leakage table are those of `conve.audit`.
 """
 
 from __future__ import annotations
