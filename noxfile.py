@@ -40,9 +40,10 @@ each_distribution = nox.parametrize("package", ["shared", *PACKAGES], ids=["shar
 def tests(session: nox.Session, package: str) -> None:
     """The tests of one package, in an environment of its own."""
     install(session, f"{package}[test]", "pytest", "pytest-xdist")
-    # Two workers with one thread each: torch would else start as many threads as cores in both.
+    # Two workers with one thread each: torch would else start as many threads as cores in both. A file of tests stays with one
+    # worker, so that what it trains or imports for all of its tests is done once.
     threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
-    options = ["-n", "2", "--durations", "15", f"{folder(package)}/tests"]
+    options = ["-n", "2", "--dist", "loadfile", "--durations", "15", f"{folder(package)}/tests"]
     session.run("pytest", *options, *session.posargs, env=threads)
 
 

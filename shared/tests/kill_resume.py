@@ -1,7 +1,9 @@
 """Kill a training run with SIGKILL at random moments, resume it each time, and hold it to an unbroken run.
 
     python kill_resume.py --kills 20 -- conve experiment=umls
-    python kill_resume.py --kills 20 -- python -m conve dataset=nations trainer.epochs=30
+    python kill_resume.py --kills 20 -- python -m conve dataset=nations training.epochs=30
+
+With --fork every process is a fork of this one, which has imported torch: the same trial without the seconds of each import.
 
 The command line is one that trains, saves checkpoints and resumes with resume=<run directory>. After every kill the run
 directory has to be readable, and what the last checkpoint held has to stay: the rows of metrics.csv up to its step are the same,
@@ -27,6 +29,7 @@ from pathlib import Path
 
 import torch
 import yaml
+from processes import Fork
 
 from offprints.metrics import read_metrics
 from offprints.results import read_result
@@ -39,11 +42,46 @@ class Broken(AssertionError):
 
 
 @dataclass(frozen=True)
+class Program:
+    """A command line that trains, and whether it is started as a fork."""
+
+    command: list[str]
+    fork: bool = False
+
+    def start(self, directory: Path, output: Path) -> subprocess.Popen[bytes] | Fork:
+        """Begin a run in `directory`, or go on with the one that it holds."""
+        # Killed before it stored its options, a directory holds no run yet, and the command is given again. A resumed run gets
+        # no other option: it has to know them itself.
+        if (directory / "overrides.yaml").exists():
+            words = [*(word for word in self.command if "=" not in word), f"resume={directory}"]
+        else:
+            words = [*self.command, f"hydra.run.dir={directory}"]
+        output.parent.mkdir(parents=True, exist_ok=True)
+        if self.fork:
+            return Fork(words, output)
+        with output.open("ab") as file:
+            return subprocess.Popen(words, stdout=file, stderr=file, start_new_session=True)
+
+
+@dataclass(frozen=True)
 class Timing:
-    """Seconds that the unbroken run took to begin (its first metric) and in all."""
+    """What the unbroken run took: seconds until its first metric, seconds of a row of metrics.csv, and how many rows."""
 
     begin: float
-    total: float
+    row: float
+    rows: int
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When to kill: `delay` seconds after so many more rows of metrics.csv were written.
+
+    Rows and not seconds alone: a machine that is slower or faster than it was in the unbroken run would else be killed before
+    it trains, or after it ended.
+    """
+
+    rows: int
+    delay: float
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -51,13 +89,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--folder", type=Path, help="keep the runs here")
+    parser.add_argument("--fork", action="store_true", help="start it as a fork of this process")
     parser.add_argument("command", nargs="+", help="after --, the command line")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     with tempfile.TemporaryDirectory() as temporary:
         folder = (options.folder or Path(temporary)).resolve()
         try:
-            kill_and_resume(options.command, folder, options.kills, random.Random(options.seed))
+            program = Program(options.command, options.fork)
+            kill_and_resume(program, folder, options.kills, random.Random(options.seed))
         except Broken as problem:
             log.error("BROKEN: %s", problem)
             return 1
@@ -67,15 +107,15 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def kill_and_resume(command: list[str], folder: Path, kills: int, moments: random.Random) -> None:
+def kill_and_resume(program: Program, folder: Path, kills: int, moments: random.Random) -> None:
     """Do the whole trial in `folder`.
 
     Raises:
         Broken: at the first thing that is wrong.
     """
     unbroken = folder / "unbroken"
-    timing = _unbroken(command, unbroken, folder / "unbroken.log")
-    log.info("unbroken run: %.1f s, of which %.1f s before its first metric", timing.total, timing.begin)
+    timing = _unbroken(program, unbroken, folder / "unbroken.log")
+    log.info("unbroken run: %d rows, the first after %.1f s", timing.rows, timing.begin)
     done, attempt = 0, 0
     while done < kills:
         attempt += 1
@@ -83,18 +123,13 @@ def kill_and_resume(command: list[str], folder: Path, kills: int, moments: rando
         finished = False
         while not finished:
             kept = _kept(directory)
-            delay = _moment(timing, moments) if done < kills else None
-            finished = _run(command, directory, delay, folder / f"killed-{attempt}.log")
+            moment = _moment(timing, moments) if done < kills else None
+            finished = _run(program, directory, moment, folder / f"killed-{attempt}.log")
             check_readable(directory)
             _require_kept(directory, kept)
             if not finished:
                 done += 1
-                log.info(
-                    "kill %d after %.2f s, last checkpoint at step %d",
-                    done,
-                    delay or 0,
-                    _saved_step(directory),
-                )
+                log.info("kill %d, last checkpoint at step %d", done, _saved_step(directory))
         _require_same(directory, unbroken)
 
 
@@ -123,12 +158,12 @@ def check_readable(directory: Path) -> None:
         raise Broken(f"{directory} is not readable: {error!r}") from error
 
 
-def _unbroken(command: list[str], directory: Path, output: Path) -> Timing:
+def _unbroken(program: Program, directory: Path, output: Path) -> Timing:
+    process = program.start(directory, output)
     start = time.monotonic()
     begin = 0.0
-    process = _start(command, directory, output)
     while process.poll() is None:
-        if not begin and (directory / "metrics.csv").exists():
+        if not begin and _rows(directory):
             begin = time.monotonic() - start
         time.sleep(0.01)
     if process.returncode != 0 or not begin:
@@ -136,14 +171,19 @@ def _unbroken(command: list[str], directory: Path, output: Path) -> Timing:
             f"the unbroken run failed or logged no metrics (status {process.returncode}); see {output}:\n"
             f"{output.read_text()[-2000:]}"
         )
-    return Timing(begin, time.monotonic() - start)
+    rows = _rows(directory)
+    return Timing(begin, (time.monotonic() - start - begin) / rows, rows)
 
 
-def _run(command: list[str], directory: Path, delay: float | None, output: Path) -> bool:
-    """Start or resume, kill after `delay` seconds; returns whether it came to its end before."""
-    process = _start(command, directory, output)
+def _run(program: Program, directory: Path, moment: Moment | None, output: Path) -> bool:
+    """Start or resume, and kill at the moment; returns whether it came to its end before."""
+    until = len(_kept(directory)) + moment.rows if moment is not None else 0
+    process = program.start(directory, output)
+    if moment is not None:
+        while process.poll() is None and _rows(directory) < until:
+            time.sleep(0.01)
     try:
-        process.wait(delay)
+        process.wait(None if moment is None else moment.delay)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -155,25 +195,17 @@ def _run(command: list[str], directory: Path, delay: float | None, output: Path)
     return True
 
 
-def _start(command: list[str], directory: Path, output: Path) -> subprocess.Popen[bytes]:
-    # Killed before it stored its options, a directory holds no run yet, and the command is given again.
-    begun = (directory / "overrides.yaml").exists()
-    where = [*_program(command), f"resume={directory}"] if begun else [*command, f"hydra.run.dir={directory}"]
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with output.open("ab") as file:
-        return subprocess.Popen(where, stdout=file, stderr=file, start_new_session=True)
-
-
-def _program(command: list[str]) -> list[str]:
-    """The command without its options key=value: a resumed run has to know them itself."""
-    return [word for word in command if "=" not in word]
-
-
-def _moment(timing: Timing, moments: random.Random) -> float:
+def _moment(timing: Timing, moments: random.Random) -> Moment:
     """Mostly while it trains and saves, now and then while it starts up; a third of the training at most, to get on."""
     if moments.random() < 0.2:
-        return moments.uniform(0, timing.begin)
-    return timing.begin + moments.uniform(0, (timing.total - timing.begin) / 3)
+        return Moment(0, moments.uniform(0, timing.begin))
+    return Moment(moments.randint(1, max(1, timing.rows // 3)), moments.uniform(0, timing.row))
+
+
+def _rows(directory: Path) -> int:
+    """Rows of metrics.csv."""
+    path = directory / "metrics.csv"
+    return path.read_bytes().count(b"\n") - 1 if path.exists() else 0
 
 
 def _saved_step(directory: Path) -> int:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import pickle
 import random
 import resource
-import subprocess
-import sys
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
+import kill_resume
 import numpy as np
 import pytest
 import torch
@@ -28,7 +28,6 @@ from offprints.checkpoint import (
     set_rng_state,
 )
 
-TESTS = Path(__file__).parent
 STATE = {
     "weight": torch.arange(20_000, dtype=torch.float32),
     "step": 3,
@@ -221,31 +220,12 @@ def test_every_generator_goes_on_where_it_was(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_runs_killed_at_random_moments_lose_no_saved_work(tmp_path: Path) -> None:
-    demo = [
-        sys.executable,
-        "-m",
-        "demo_app",
-        "device=cpu",
-        "precision=fp32",
-        "steps=15",
-        "pause=0.1",
-        "ballast=500000",
-    ]
-    done = subprocess.run(
-        [
-            sys.executable,
-            str(TESTS / "kill_resume.py"),
-            "--kills",
-            "2",
-            "--folder",
-            str(tmp_path),
-            "--",
-            *demo,
-        ],
-        env={**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "2 kills: every directory readable" in done.stderr
+def test_runs_killed_at_random_moments_lose_no_saved_work(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    demo = ["python", "-m", "demo_app", "device=cpu", "precision=fp32", "threads=1"]
+    training = ["steps=15", "pause=0.1", "ballast=500000"]
+    status = kill_resume.main(["--fork", "--kills", "3", "--folder", str(tmp_path), "--", *demo, *training])
+    assert status == 0, caplog.text
+    assert "3 kills: every directory readable" in caplog.text

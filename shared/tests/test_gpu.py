@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
 import socket
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processes import Fork
 
 from offprints import gpu
 from offprints.errors import InputError
@@ -132,37 +130,25 @@ def test_peak_memory_sees_an_allocation_and_can_start_afresh() -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_give_the_result_of_one_with_the_same_global_batch(tmp_path: Path) -> None:
-    options = ["seed=6", "steps=8", "device=cpu", "precision=fp32"]
-    environment = {**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"}
+def test_two_processes_give_the_result_of_one_with_the_same_global_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    options = ["seed=6", "steps=8", "device=cpu", "precision=fp32", "threads=1"]
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    torchrun = [
-        "torch.distributed.run",
-        "--nproc-per-node",
-        "2",
-        "--master-addr",
-        "127.0.0.1",
-        "--master-port",
-        str(port),
-    ]
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", *launcher, *options, *where],
-            env=environment,
-            cwd=tmp_path,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for launcher, where in (
-            (["demo_app"], ["hydra.run.dir=one"]),
-            ([*torchrun, "-m", "demo_app"], []),  # the default directory: both processes have to agree on it
-        )
-    ]
-    for process in processes:
-        _, err = process.communicate()
-        assert process.returncode == 0, err
+        port = str(probe.getsockname()[1])
+    where = ["--master-addr", "127.0.0.1", "--master-port", port]
+    launched = ["torchrun", "--nproc-per-node", "2", *where, "-m", "demo_app", *options]
+    alone = ["python", "-m", "demo_app", *options, "hydra.run.dir=one"]
+    # Without a directory given, both processes have to agree on the default one.
+    processes = {
+        name: Fork(words, tmp_path / name) for name, words in (("1.log", alone), ("2.log", launched))
+    }
+    for name, process in processes.items():
+        assert process.wait() == 0, (tmp_path / name).read_text()
     (two,) = (tmp_path / "runs" / "train-demo-app").iterdir()
     one_record, two_record = read_result(tmp_path / "one" / "results.json"), read_result(two / "results.json")
     assert two_record.metrics == pytest.approx(one_record.metrics, rel=1e-4)
