@@ -89,12 +89,13 @@ def test_other_ranks_write_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_metrics_and_figures_reach_tensorboard(tmp_path: Path) -> None:
+def test_metrics_and_pictures_reach_tensorboard(tmp_path: Path) -> None:
     figure = pytest.importorskip("matplotlib.figure").Figure()
     figure.subplots().plot([1, 2])
+    figure.savefig(tmp_path / "curve.png")
     log = MetricsLog(tmp_path)
     log.log(1, {"valid/mrr": 0.5})
-    log.figure("curve", figure)
+    log.picture("curve", tmp_path / "curve.png")
     log.close()
     (events,) = tmp_path.glob("events.*")
     content = events.read_bytes()

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, BinaryIO
 from offprints.atomic import write_text
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from tensorboardX import SummaryWriter
 
 
@@ -102,10 +101,12 @@ class MetricsLog:
         self._earlier_seconds = float(rows[-1]["seconds"]) if rows else 0.0
         self._rewrite(rows)
 
-    def figure(self, name: str, figure: Figure) -> None:
-        """Show a matplotlib figure in TensorBoard, at the last step."""
+    def picture(self, name: str, path: Path) -> None:
+        """Show a PNG file in TensorBoard, at the last step."""
         if self._write:
-            self._tensorboard().add_figure(name, figure, self._last_step or 0, close=False)
+            from matplotlib.image import imread  # only who draws has matplotlib
+
+            self._tensorboard().add_image(name, imread(path), self._last_step or 0, dataformats="HWC")
 
     def close(self) -> None:
         """Flush and close the files."""

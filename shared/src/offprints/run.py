@@ -169,8 +169,10 @@ class Run:
         path = self.directory / "figures" / f"{name}.png"
         if self.main:
             path.parent.mkdir(exist_ok=True)
-            figure.savefig(path, dpi=150, bbox_inches="tight")
-            self.metrics.figure(name, figure)
+            # A layout engine has made room for all labels already; to crop would draw the figure a second time.
+            crop = "tight" if figure.get_layout_engine() is None else None
+            figure.savefig(path, dpi=150, bbox_inches=crop)
+            self.metrics.picture(name, path)
         return path
 
     def dataset(self, name: str, sha256: Mapping[str, str]) -> None:
