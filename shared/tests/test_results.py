@@ -79,10 +79,11 @@ def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
 
 
 def test_undefined_and_infinite_metrics_stay_valid_json(tmp_path: Path) -> None:
-    write_results(tmp_path / "results.json", record(1, math.inf))
-    assert json.loads((tmp_path / "results.json").read_text(), parse_constant=pytest.fail)["metrics"] == {
-        "test/mrr": None
-    }
+    details = {"per relation": [{"mrr": math.nan, "count": 3, "rows": (0.5, -math.inf)}]}
+    write_results(tmp_path / "results.json", dataclasses.replace(record(1, math.inf), details=details))
+    content = json.loads((tmp_path / "results.json").read_text(), parse_constant=pytest.fail)
+    assert content["metrics"] == {"test/mrr": None}
+    assert content["details"] == {"per relation": [{"mrr": None, "count": 3, "rows": [0.5, None]}]}
     assert math.isnan(read_result(tmp_path / "results.json").metrics["test/mrr"])
 
 

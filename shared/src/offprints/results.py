@@ -81,20 +81,20 @@ def write_results(path: Path | str, record: RunRecord) -> None:
 
     Args:
         path: the file.
-        record: what to write; metrics may be numpy or torch scalars, NaN and infinity are written as null.
+        record: what to write; metrics may be numpy or torch scalars. NaN and infinity, which JSON has no word for, are written
+            as null, in metrics and in details.
 
     Raises:
         TypeError: details or config hold something that JSON cannot.
         OSError: the folder cannot be written.
     """
     content = asdict(record)
-    metrics = {name: float(value) for name, value in record.metrics.items()}
-    content["metrics"] = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
+    content["metrics"] = {name: float(value) for name, value in record.metrics.items()}
     if not record.details:
         del content["details"]
     if record.peak_gpu_memory_mb is None:
         del content["peak_gpu_memory_mb"]
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps(_finite(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_results(folder: Path | str) -> list[RunRecord]:
@@ -138,3 +138,14 @@ def read_result(path: Path | str) -> RunRecord:
         raise InputError(
             f"{path} is not a results file of Offprints: {type(error).__name__}: {error}"
         ) from error
+
+
+def _finite(value: Any) -> Any:
+    """The same with None for every number that is not finite."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {name: _finite(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(inner) for inner in value]
+    return value
