@@ -5,6 +5,7 @@
     <!-- table: results conve -->       those of one paper
     <!-- table: benchmarks -->          every package's timings beside its peers
     <!-- table: benchmarks conve -->    those of one package
+    <!-- table: details conve survey leakage -->   a table among the details of one package's run of an experiment
 
 Numbers come from packages/*/paper.toml, packages/*/results/ and packages/*/benchmarks/results.json, and nowhere else.
 """
@@ -25,7 +26,7 @@ from offprints.paper import HEADER, Paper, comparison
 from offprints.results import read_results
 
 ROOT = Path(__file__).parents[1]
-MARKER = re.compile(r"^<!-- table: (\w+)(?: ([\w-]+))? -->$", re.MULTILINE)
+MARKER = re.compile(r"^<!-- table: (\w+)(?: ([\w-]+))?(?: ([\w-]+) ([\w-]+))? -->$", re.MULTILINE)
 
 
 @event_priority(100)  # before the plugins look at the configuration
@@ -67,13 +68,16 @@ def fill(markdown: str, root: Path) -> str:
     """
 
     def table(match: re.Match[str]) -> str:
-        kind, slug = match.groups()
+        kind, slug, experiment, name = match.groups()
         folders = sorted(path.parent for path in root.glob("packages/*/pyproject.toml"))
         if slug is not None:
             folders = [folder for folder in folders if folder.name == slug]
-        if kind not in TABLES or (slug is not None and not folders):
+        if kind == "details" and name is not None and folders:
+            return details(folders[0] / "results" / experiment, name)
+        if kind not in TABLES or name is not None or (slug is not None and not folders):
             raise ValueError(
-                f"{match.group()}: there is no such table; tables: {', '.join(TABLES)}, of a package or of all"
+                f"{match.group()}: there is no such table; tables: {', '.join(TABLES)}, of a package or of all; "
+                "details of a package, an experiment and a name"
             )
         return TABLES[kind](folders)
 
@@ -132,6 +136,18 @@ def benchmarks(folders: Sequence[Path]) -> str:
     return grid(rows)
 
 
+def details(folder: Path, name: str) -> str:
+    """The rows that the first committed run of an experiment keeps under a name in its details."""
+    runs = read_results(folder)
+    if runs and name not in runs[0].details:
+        raise ValueError(
+            f"{folder}: its details have no {name!r}, but {', '.join(runs[0].details) or 'nothing'}"
+        )
+    return grid(
+        {key: cell(value) for key, value in row.items()} for run in runs[:1] for row in run.details[name]
+    )
+
+
 TABLES = {"papers": papers, "results": results, "benchmarks": benchmarks}
 
 
@@ -147,6 +163,15 @@ def grid(rows: Iterable[Mapping[str, str]]) -> str:
         *([row[name].replace("|", "\\|") for name in header] for row in rows),
     ]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def cell(value: Any) -> str:
+    """A count with its thousands apart, a share with three digits, a name as it is."""
+    if value is None:
+        return ""
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def seconds(value: float | None) -> str:

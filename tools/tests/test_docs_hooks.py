@@ -9,6 +9,9 @@ import pytest
 
 pytest.importorskip("mkdocs", reason="mkdocs is not installed: `nox -s tools` installs it")
 
+from offprints.hardware import Hardware
+from offprints.results import RunRecord, write_results
+
 from hooks import fill, seconds
 
 PAPER = """
@@ -71,6 +74,37 @@ def test_a_benchmark_is_shown_with_units_ratio_and_share_of_the_bound(root: Path
     page = fill("<!-- table: benchmarks -->", root)
     row = "| train step | 14,541 | 1 | 90 ms | pykeen 1.11.1 | 3.6 s | 40× | 210 MB | 900 MB | 40% |"
     assert row in page
+
+
+def test_a_table_among_the_details_of_a_run(root: Path) -> None:
+    marker = "<!-- table: details one survey leakage -->"
+    assert "Nothing is committed" in fill(marker, root)
+    rows = [
+        {"data set": "umls", "facts": 5216, "leaked": 0.6369},
+        {"data set": "s1", "facts": 0, "leaked": None},
+    ]
+    run = RunRecord(
+        package="one",
+        version="1",
+        experiment="survey",
+        task="survey",
+        dataset=None,
+        seed=1,
+        metrics={},
+        config={},
+        commit=None,
+        hardware=Hardware("a CPU", 1, None),
+        seconds=1.0,
+        peak_memory_mb=1.0,
+        command="one experiment=survey",
+        details={"leakage": rows},
+    )
+    write_results(root / "packages/one/results/survey/seed-1.json", run)
+    lines = fill(marker, root).splitlines()
+    assert lines[0] == "| data set | facts | leaked |"
+    assert lines[2:] == ["| umls | 5,216 | 0.637 |", "| s1 | 0 |  |"]
+    with pytest.raises(ValueError, match="no 'sizes', but leakage"):
+        fill("<!-- table: details one survey sizes -->", root)
 
 
 def test_a_bar_in_a_title_does_not_break_the_table(root: Path) -> None:
