@@ -26,7 +26,7 @@ class Fork:
 
     def __init__(self, words: Sequence[str], output: Path) -> None:
         main, arguments = _program(list(words))
-        for name in ("offprints.gpu", "lightning_fabric", "hydra", "matplotlib.pyplot"):
+        for name in ("offprints.gpu", "lightning_fabric", "hydra"):
             importlib.import_module(name)  # here, once, and not in every fork
         context = multiprocessing.get_context("fork")
         self._process = context.Process(target=_run, args=(main, arguments, output))
