@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import platform
 import random
+import resource
 import socket
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,6 +32,30 @@ def test_one_process_is_plain_torch() -> None:
     assert fabric.world_size == 1
     assert model.module is linear
     assert not torch.distributed.is_initialized()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a switch of glibc")
+def test_freed_memory_is_kept_for_the_next_step() -> None:
+    fork = multiprocessing.get_context("fork")  # the switch is for a whole process
+    results = fork.SimpleQueue()
+    process = fork.Process(target=lambda: results.put(_page_faults_without_and_with_the_switch()))
+    process.start()
+    given_back, kept = results.get()
+    process.join()
+    assert kept < given_back / 10
+
+
+def _page_faults_without_and_with_the_switch() -> tuple[int, int]:
+    def faults() -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(5):
+            torch.ones(10_000_000)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    given_back = faults()
+    assert gpu.keep_freed_memory()
+    faults()  # the first one takes what is kept from then on
+    return given_back, faults()
 
 
 def test_auto_takes_the_gpu_if_there_is_one() -> None:

@@ -27,7 +27,7 @@ from peers import DenseStep, Pykeen
 
 from offprints.atomic import write_text
 from offprints.data import MissingFile
-from offprints.gpu import cpu_has_bf16
+from offprints.gpu import cpu_has_bf16, keep_freed_memory
 from offprints.hardware import hardware, versions
 
 from conve import ConvE, Trainer, TrainingOptions, audit, evaluate
@@ -52,6 +52,7 @@ def main() -> None:
     parser.add_argument("--only", choices=list(PARTS), nargs="+", default=list(PARTS))
     parser.add_argument("--no-pykeen", action="store_true", help="leave out the slow peer")
     options = parser.parse_args()
+    keep_freed_memory()  # as the command line does; here it helps the peers just as well
     entries: list[Entry] = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
     for part in options.only:
         entries = [entry for entry in entries if entry["workload"].split()[0] != part]

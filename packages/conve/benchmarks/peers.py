@@ -82,7 +82,9 @@ class Pykeen:
 
         facts = mapped(self.graph.train[: queries // 2])
         factory = self.make(facts)
-        loop = LCWATrainingLoop(self.model, factory, optimizer="adam", optimizer_kwargs={"lr": 0.003})
+        loop = LCWATrainingLoop(
+            model=self.model, triples_factory=factory, optimizer="adam", optimizer_kwargs={"lr": 0.003}
+        )
         loop.train(factory, num_epochs=1, batch_size=batch_size, label_smoothing=0.1, use_tqdm=False)
         return len(facts[:, :2].unique(dim=0)) + len(facts[:, 1:].unique(dim=0))
 

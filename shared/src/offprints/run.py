@@ -224,6 +224,7 @@ class Run:
             return
         from offprints import gpu
 
+        gpu.keep_freed_memory()
         gpu.set_threads(self.config.threads)
         gpu.seed_everything(self.seed)
         gpu.set_deterministic(self.config.deterministic)

@@ -53,13 +53,17 @@ class _Bilinear(nn.Module):
 
     def encode(self, head: Tensor, relation: Tensor, *, bfloat16: bool = False) -> Tensor:
         """(batch,), (batch,) int64 -> (batch, numbers * dim), the vector compared with the entities."""
+        return self.encode_rows(F.embedding(head, self.entity), relation, bfloat16=bfloat16)
+
+    def encode_rows(self, head: Tensor, relation: Tensor, *, bfloat16: bool = False) -> Tensor:
+        """`encode` of heads that are looked up already: (batch, numbers * dim), (batch,) -> the same."""
         del bfloat16  # nothing here is wide enough to gain
         backward = None
         if not self.reciprocal:
             half = self.num_relations // 2
             backward = relation >= half
             relation = relation % half
-        e = F.dropout(F.embedding(head, self.entity), self.input_dropout, self.training)
+        e = F.dropout(head, self.input_dropout, self.training)
         r = F.dropout(F.embedding(relation, self.relation), self.input_dropout, self.training)
         return self.combine(e, r, backward)
 

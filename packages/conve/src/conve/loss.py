@@ -138,63 +138,80 @@ class _OneToN(torch.autograd.Function):
             log_normaliser, on = None, query.new_full((len(row),), targets.on)
             scale = 1 / (batch_size * num_entities)
 
+        # The scale of the mean goes into the small factor of each product, never over something of the table's size.
+        scaled_query = (query * scale).to(low_query.dtype)
         grad_query = torch.zeros_like(query)
         grad_table = torch.empty_like(table)
         grad_bias = None if bias is None else torch.empty_like(bias)
         value = query.new_zeros(()) if with_value else query.new_full((), math.nan)
+        room = low_query.new_empty(min(chunk, num_entities), len(query))
         for i, start in enumerate(starts):
             part = slice(start, min(start + chunk, num_entities))
             facts = slice(bounds[i], bounds[i + 1])
-            low_table = table[part].bfloat16() if bfloat16 else table[part]
-            logits = _logits(low_query, low_table, bias, part)  # (B, chunk)
-            at_answers = (row[facts], answer[facts] - start)
+            low_table = table[part].to(low_query.dtype)
+            logits = _logits(low_query, low_table, bias, part, room[: len(low_table)])  # (chunk, B)
+            at_answers = (answer[facts] - start, row[facts])
             if with_value:
                 if log_normaliser is None:
                     value += F.softplus(logits).sum(dtype=value.dtype) - targets.off * logits.sum(
                         dtype=value.dtype
                     )
                 else:
-                    value -= targets.off * (logits - log_normaliser[:, None]).sum(dtype=value.dtype)
+                    value -= targets.off * (logits - log_normaliser).sum(dtype=value.dtype)
                 value -= (on[facts] * logits[at_answers]).sum(dtype=value.dtype)
             # From here on `logits` holds the gradient with respect to itself, without the scale.
             if log_normaliser is None:
                 logits.sigmoid_()
             else:
                 # The targets of a row add up to less than one where smoothing takes from them and gives 1/N to all.
-                logits.sub_(log_normaliser[:, None]).exp_()
-                logits.mul_(_mass(row, on, len(query), targets.off * num_entities)[:, None])
+                logits.sub_(log_normaliser).exp_()
+                logits.mul_(_mass(row, on, len(query), targets.off * num_entities))
             logits.sub_(targets.off)
             logits.index_put_(at_answers, -on[facts].to(logits.dtype), accumulate=True)
-            grad_query += logits @ low_table
-            grad_table[part] = logits.T @ low_query
+            if low_query.dtype == table.dtype:
+                grad_query.addmm_(logits.T, low_table)
+                torch.mm(logits, scaled_query, out=grad_table[part])
+            else:
+                grad_query += logits.T @ low_table
+                grad_table[part] = logits @ scaled_query
             if grad_bias is not None:
-                torch.sum(logits, 0, dtype=grad_bias.dtype, out=grad_bias[part])
+                torch.sum(logits, 1, dtype=grad_bias.dtype, out=grad_bias[part])
         if with_value and log_normaliser is not None:
             value += (on * log_normaliser[row]).sum()
-        ctx.scale = scale
-        ctx.save_for_backward(grad_query, grad_table, grad_bias)
+        grad_query *= scale
+        if grad_bias is not None:
+            grad_bias *= scale
+        ctx.gradients = [grad_query, grad_table, grad_bias]
         return value * scale
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        factor = grad * ctx.scale
-        gradients = [None if saved is None else saved * factor for saved in ctx.saved_tensors]
+        if ctx.gradients is None:
+            raise RuntimeError("the gradients of one_to_n_loss were taken before: they are handed out once")
+        # They are the receiver's to write into, so none is kept.
+        gradients, ctx.gradients = ctx.gradients, None
+        # loss.backward() asks for these gradients themselves; on a GPU, to look at the factor would be to wait for it.
+        if grad.is_cuda or float(grad) != 1:
+            gradients = [None if saved is None else saved * grad for saved in gradients]
         return (*gradients, None, None, None, None, None, None, None)
 
 
-def _logits(query: Tensor, table: Tensor, bias: Tensor | None, part: slice) -> Tensor:
+def _logits(query: Tensor, table: Tensor, bias: Tensor | None, part: slice, out: Tensor) -> Tensor:
+    """Logits of a part of the entities, an entity a row: the layout in which all three products are quick."""
     if bias is None:
-        return query @ table.T
-    return torch.addmm(bias[part].to(query.dtype), query, table.T)
+        return torch.mm(table, query.T, out=out)
+    return torch.addmm(bias[part].to(query.dtype)[:, None], table, query.T, out=out)
 
 
 def _log_normaliser(query: Tensor, table: Tensor, bias: Tensor | None, chunk: int) -> Tensor:
     """log sum exp of each query's logits, chunk by chunk; (batch,)."""
     total: Tensor | None = None
+    room = query.new_empty(min(chunk, len(table)), len(query))
     for start in range(0, len(table), chunk):
         part = slice(start, min(start + chunk, len(table)))
-        logits = _logits(query, table[part].to(query.dtype), bias, part)
-        here = torch.logsumexp(logits.to(table.dtype), 1)
+        low_table = table[part].to(query.dtype)
+        logits = _logits(query, low_table, bias, part, room[: len(low_table)])
+        here = torch.logsumexp(logits.to(table.dtype), 0)
         total = here if total is None else torch.logaddexp(total, here)
     assert total is not None
     return total

@@ -101,9 +101,11 @@ class ConvE(nn.Module):
         Returns:
             (batch, dim) float, never negative (the last step is a ReLU).
         """
-        image = self.stack(
-            F.embedding(head, self.entity), F.embedding(relation, self.relation)
-        )  # (B, 1, H, W)
+        return self.encode_rows(F.embedding(head, self.entity), relation, bfloat16=bfloat16)
+
+    def encode_rows(self, head: Tensor, relation: Tensor, *, bfloat16: bool = False) -> Tensor:
+        """`encode` of heads that are looked up already: (batch, dim), (batch,) -> (batch, dim)."""
+        image = self.stack(head, F.embedding(relation, self.relation))  # (B, 1, H, W)
         image = F.dropout(self.input_norm(image), self.input_dropout, self.training)
         features = convolve_norm_relu_drop(
             image, self.conv, self.feature_norm, self.feature_dropout, self.training, bfloat16

@@ -76,7 +76,7 @@ class _FilterReluDrop(torch.autograd.Function):
     def forward(
         ctx: Any, patches: Tensor, weight: Tensor, shift: Tensor, keep: Tensor | None, bfloat16: bool
     ) -> Tensor:
-        maps = torch.matmul(weight, patches)  # (B, C, P)
+        maps = _each(weight, patches)  # (B, C, P)
         maps.add_(shift[:, None]).clamp_(min=0)
         if keep is not None:
             maps.mul_(keep)
@@ -93,5 +93,10 @@ class _FilterReluDrop(torch.autograd.Function):
         if keep is not None:
             grad = grad.mul_(keep)
         grad_weight = torch.matmul(grad, patches.transpose(1, 2)).sum(0)  # (C, K)
-        grad_patches = torch.matmul(weight.T, grad) if ctx.needs_input_grad[0] else None
+        grad_patches = _each(weight.T, grad) if ctx.needs_input_grad[0] else None
         return grad_patches, grad_weight, grad.sum((0, 2)), None, None
+
+
+def _each(matrix: Tensor, batch: Tensor) -> Tensor:
+    """matrix (m, k) @ each of (B, k, n) -> (B, m, n). torch.matmul would join the batch to one product, by copies."""
+    return torch.bmm(matrix.expand(len(batch), -1, -1), batch)

@@ -27,6 +27,7 @@ from offprints.triples import KnowledgeGraph
 
 from conve.batches import Batch, Batches
 from conve.evaluation import evaluate
+from conve.lookup import look_up
 from conve.loss import Kind, Smoothing, one_to_n_loss, smoothed_targets
 from conve.norm import processes
 from conve.scorer import Scorer
@@ -266,13 +267,13 @@ class Trainer:
     def loss(self, batch: Batch, with_value: bool = True) -> Tensor:
         """The training loss of a batch: its mean, or this process's share of it."""
         options = self.options
-        table: Tensor = self.model.entity_table()
+        heads, table = look_up(self.model.entity_table(), batch.head)
         bias: Tensor | None = self.model.entity_bias
         answer, num_entities = batch.answer, len(table)
         if options.entity_share < 1:
             scored, answer = self._scored_entities(batch.answer)
             table, bias, num_entities = table[scored], None if bias is None else bias[scored], len(scored)
-        query = self.model.encode(batch.head, batch.relation, bfloat16=self.bfloat16)
+        query = self.model.encode_rows(heads, batch.relation, bfloat16=self.bfloat16)
         # A GPU holds all logits of a batch; a CPU wants them to stay in its cache.
         whole = self.device.type == "cuda" and len(query) * num_entities < 1 << 28
         return one_to_n_loss(
