@@ -82,6 +82,13 @@ def test_time_goes_on_across_a_resume(tmp_path: Path) -> None:
     assert 100 <= log.seconds < 110
 
 
+@pytest.mark.parametrize("name", ["step", "seconds"])
+def test_a_metric_cannot_take_the_name_of_a_column_of_every_row(tmp_path: Path, name: str) -> None:
+    log = MetricsLog(tmp_path)
+    with pytest.raises(ValueError, match=f"'{name}'"):
+        log.log(1, {name: 1.0})
+
+
 def test_other_ranks_write_nothing(tmp_path: Path) -> None:
     log = MetricsLog(tmp_path, write=False)
     log.log(1, {"loss": 1})

@@ -68,9 +68,11 @@ class MetricsLog:
             values: metric -> number (python, numpy or torch scalar).
 
         Raises:
-            ValueError: the step goes back.
+            ValueError: the step goes back, or a metric has the name of a column that every row has.
         """
         step = int(step)
+        if taken := {"step", "seconds"} & values.keys():
+            raise ValueError(f"metrics.csv has a column {min(taken)!r} of its own; give the metric another name")
         if self._unsettled:
             self.rewind(step - 1)
         if self._last_step is not None and step < self._last_step:

@@ -319,7 +319,8 @@ def _fit(model: Scorer, graph: KnowledgeGraph, config: Config, run: Run) -> Outc
         return metrics | _countries(model, graph, "valid")
 
     def on_epoch(row: dict[str, float]) -> None:
-        run.metrics.log(int(row["epoch"]), {name: value for name, value in row.items() if name != "epoch"})
+        kept = {name: value for name, value in row.items() if name not in ("epoch", "seconds")}
+        run.metrics.log(int(row["epoch"]), kept)
         shown = {name: row[name] for name in (f"valid/{select}", "train/loss") if name in row}
         bar.advance(1, shown)
 
