@@ -72,7 +72,9 @@ class MetricsLog:
         """
         step = int(step)
         if taken := {"step", "seconds"} & values.keys():
-            raise ValueError(f"metrics.csv has a column {min(taken)!r} of its own; give the metric another name")
+            raise ValueError(
+                f"metrics.csv has a column {min(taken)!r} of its own; give the metric another name"
+            )
         if self._unsettled:
             self.rewind(step - 1)
         if self._last_step is not None and step < self._last_step:

@@ -77,8 +77,10 @@ class _Bilinear(nn.Module):
 
     def score_tails(self, head: Tensor, relation: Tensor) -> Tensor:
         """Logits of every entity as the tail: (batch,), (batch,) -> (batch, entities)."""
-        logits = self.encode(head, relation) @ self.entity.T
-        return logits if self.entity_bias is None else logits + self.entity_bias
+        query = self.encode(head, relation)
+        if self.entity_bias is None:
+            return query @ self.entity.T
+        return torch.addmm(self.entity_bias, query, self.entity.T)
 
     def score(self, head: Tensor, relation: Tensor, tail: Tensor) -> Tensor:
         """Logit of each triple: (batch,) three times -> (batch,)."""

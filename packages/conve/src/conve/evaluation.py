@@ -26,7 +26,7 @@ def evaluate(
     split: str | Triples = "test",
     *,
     filtered: bool = True,
-    batch_size: int = 512,
+    batch_size: int | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> Ranking:
     """Rank both sides of every triple of a split; see `offprints.ranking.Ranking` for what can be asked of it.
@@ -35,7 +35,7 @@ def evaluate(
         model: its relations are numbered with their reciprocals.
         split: "train", "valid", "test", or triples of the graph's ids.
         filtered: leave out all other answers known from any split, as the paper does.
-        batch_size: queries at a time; the result does not depend on it.
+        batch_size: queries at a time; see `offprints.ranking.rank_triples`.
         advance: told the number of queries done.
 
     Raises:

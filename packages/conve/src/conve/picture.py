@@ -87,9 +87,10 @@ class _FilterReluDrop(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         patches, weight, keep, result = ctx.saved_tensors
-        grad = torch.ops.aten.threshold_backward(grad, result, 0).to(
-            patches.dtype
-        )  # what was cut off or dropped
+        # What was cut off or dropped has no gradient. `grad` was made by the product behind the maps, for this alone: it is
+        # written over, as the maps are the widest array of the network.
+        torch.ops.aten.threshold_backward.grad_input(grad, result, 0, grad_input=grad)
+        grad = grad.to(patches.dtype)
         if keep is not None:
             grad = grad.mul_(keep)
         grad_weight = torch.matmul(grad, patches.transpose(1, 2)).sum(0)  # (C, K)
