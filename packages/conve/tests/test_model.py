@@ -11,6 +11,7 @@ import torch
 from offprints.errors import InputError
 
 from conve import ComplEx, ConvE, DistMult, from_reference_names, one_to_n_loss, smoothed_targets
+from conve.lookup import look_up
 from conve.loss import dense_loss
 from conve.picture import convolve_norm_relu_drop, reference
 
@@ -198,6 +199,25 @@ def test_the_chunked_loss_is_the_dense_one(kind: str, chunk: int, smoothing: str
         torch.autograd.grad(silent, query)[0],
         torch.autograd.grad(dense_loss(query, table, bias, row, answer, targets, kind), query)[0],
     )
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.25])
+def test_a_looked_up_table_gets_the_gradient_of_both_its_uses(factor: float) -> None:
+    torch.manual_seed(3)
+    model = DistMult(30, 4, dim=6, input_dropout=0.0).double()
+    head, relation = torch.tensor([4, 4, 29, 0]), torch.tensor([0, 3, 1, 1])  # one head twice
+    row, answer = torch.tensor([0, 1, 1, 3]), torch.tensor([7, 4, 29, 0])
+    targets = smoothed_targets(0.1, 30)
+    (factor * dense_loss(model.encode(head, relation), model.entity, None, row, answer, targets)).backward()
+    expected = model.entity.grad
+    model.entity.grad = None
+
+    heads, table = look_up(model.entity, head)
+    loss = one_to_n_loss(model.encode_rows(heads, relation), table, None, row, answer, targets, chunk=7)
+    (factor * loss).backward(retain_graph=True)
+    torch.testing.assert_close(model.entity.grad, expected)
+    with pytest.raises(RuntimeError, match="handed out once"):  # the first gradient was written into
+        loss.backward()
 
 
 def test_bfloat16_stays_near_float32() -> None:

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from conve.model import checked_probability
+from conve.scorer import DotProduct
 
 
-class _Bilinear(nn.Module):
+class _Bilinear(DotProduct):
     """Tables, dropout on the inputs, and scores from `encode`.
 
     Args:
@@ -51,10 +52,6 @@ class _Bilinear(nn.Module):
             for part in table.data.split(dim, 1):  # real and imaginary parts are two tables of size dim
                 nn.init.xavier_normal_(part)
 
-    def encode(self, head: Tensor, relation: Tensor, *, bfloat16: bool = False) -> Tensor:
-        """(batch,), (batch,) int64 -> (batch, numbers * dim), the vector compared with the entities."""
-        return self.encode_rows(F.embedding(head, self.entity), relation, bfloat16=bfloat16)
-
     def encode_rows(self, head: Tensor, relation: Tensor, *, bfloat16: bool = False) -> Tensor:
         """`encode` of heads that are looked up already: (batch, numbers * dim), (batch,) -> the same."""
         del bfloat16  # nothing here is wide enough to gain
@@ -70,22 +67,6 @@ class _Bilinear(nn.Module):
     def combine(self, head: Tensor, relation: Tensor, backward: Tensor | None) -> Tensor:
         """Query of the embeddings; `backward` (batch,) bool marks questions for heads where relations are tied."""
         raise NotImplementedError
-
-    def entity_table(self) -> Tensor:
-        """(entities, numbers * dim), what a query is compared with."""
-        return self.entity
-
-    def score_tails(self, head: Tensor, relation: Tensor) -> Tensor:
-        """Logits of every entity as the tail: (batch,), (batch,) -> (batch, entities)."""
-        query = self.encode(head, relation)
-        if self.entity_bias is None:
-            return query @ self.entity.T
-        return torch.addmm(self.entity_bias, query, self.entity.T)
-
-    def score(self, head: Tensor, relation: Tensor, tail: Tensor) -> Tensor:
-        """Logit of each triple: (batch,) three times -> (batch,)."""
-        logits = (self.encode(head, relation) * F.embedding(tail, self.entity)).sum(1)
-        return logits if self.entity_bias is None else logits + self.entity_bias[tail]
 
 
 class DistMult(_Bilinear):

@@ -22,11 +22,12 @@ from offprints.errors import InputError
 
 from conve.norm import BatchNorm
 from conve.picture import convolve_norm_relu_drop
+from conve.scorer import DotProduct
 
 Stacking = Literal["rows", "interleaved", "flat"]
 
 
-class ConvE(nn.Module):
+class ConvE(DotProduct):
     """Score of (s, r, o): relu(vec(relu(conv([e_s; e_r]))) W) . e_o + b_o.
 
     Args:
@@ -90,21 +91,8 @@ class ConvE(nn.Module):
         nn.init.xavier_normal_(self.entity)
         nn.init.xavier_normal_(self.relation)
 
-    def encode(self, head: Tensor, relation: Tensor, *, bfloat16: bool = False) -> Tensor:
-        """The vector that each query compares with the entities.
-
-        Args:
-            head: (batch,) int64.
-            relation: (batch,) int64; r + R asks for heads.
-            bfloat16: take the projection's products in bfloat16, accumulated in float32.
-
-        Returns:
-            (batch, dim) float, never negative (the last step is a ReLU).
-        """
-        return self.encode_rows(F.embedding(head, self.entity), relation, bfloat16=bfloat16)
-
     def encode_rows(self, head: Tensor, relation: Tensor, *, bfloat16: bool = False) -> Tensor:
-        """`encode` of heads that are looked up already: (batch, dim), (batch,) -> (batch, dim)."""
+        """`encode` of heads that are looked up already: (batch, dim), (batch,) -> (batch, dim), never negative."""
         image = self.stack(head, F.embedding(relation, self.relation))  # (B, 1, H, W)
         image = F.dropout(self.input_norm(image), self.input_dropout, self.training)
         features = convolve_norm_relu_drop(
@@ -126,22 +114,6 @@ class ConvE(nn.Module):
             pair = torch.stack([head.view(-1, height // 2, width), relation.view(-1, height // 2, width)], 2)
             return pair.reshape(-1, 1, height, width)
         return torch.cat([head, relation], 1).view(-1, 1, height, width)
-
-    def entity_table(self) -> Tensor:
-        """(entities, dim), what a query is compared with."""
-        return self.entity
-
-    def score_tails(self, head: Tensor, relation: Tensor) -> Tensor:
-        """Logits of every entity as the tail: (batch,), (batch,) -> (batch, entities)."""
-        query = self.encode(head, relation)
-        if self.entity_bias is None:
-            return query @ self.entity.T
-        return torch.addmm(self.entity_bias, query, self.entity.T)
-
-    def score(self, head: Tensor, relation: Tensor, tail: Tensor) -> Tensor:
-        """Logit of each triple: (batch,) three times -> (batch,)."""
-        logits = (self.encode(head, relation) * F.embedding(tail, self.entity)).sum(1)
-        return logits if self.entity_bias is None else logits + self.entity_bias[tail]
 
 
 def picture_size(
