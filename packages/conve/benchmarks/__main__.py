@@ -11,57 +11,28 @@ queries, ranking for 1,000 triples (both sides), both at d = 200; the audit for 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import itertools
-import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import torch
-from graphs import FB15K_237, WN18RR, YAGO3_10, Size, graph_of
-from measure import Timing, in_turn
+from graphs import FB15K_237, WN18RR, YAGO3_10, graph_of
 from peers import DenseStep, Pykeen
 
-from offprints.atomic import write_text
+from offprints.benchmark import Entry, compared, in_turn, run
 from offprints.data import MissingFile
-from offprints.gpu import cpu_has_bf16, keep_freed_memory
-from offprints.hardware import hardware, versions
+from offprints.gpu import cpu_has_bf16
 
 from conve import ConvE, Trainer, TrainingOptions, audit, evaluate
 from conve.batches import Batches
 from conve.datasets import load_dataset
 
-RESULTS = Path(__file__).parent / "results.json"
 BATCH = 128
 RANKED = 1_000
-DIM, FEATURES = 200, 10_368  # of ConvE's defaults
+DIM, FEATURES = 200, 9_728  # of ConvE's defaults
 PYKEEN = f"pykeen {metadata.version('pykeen')}"
-
-Entry = dict[str, Any]
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=25)
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--only", choices=list(PARTS), nargs="+", default=list(PARTS))
-    parser.add_argument("--no-pykeen", action="store_true", help="leave out the slow peer")
-    options = parser.parse_args()
-    keep_freed_memory()  # as the command line does; here it helps the peers just as well
-    entries: list[Entry] = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
-    for part in options.only:
-        entries = [entry for entry in entries if entry["workload"].split()[0] != part]
-        for entry in PARTS[part](options):
-            entries.append({**entry, "hardware": dataclasses.asdict(hardware()), "versions": versions()})
-            show(entries[-1])
-            write_text(
-                RESULTS, json.dumps(entries, indent=2) + "\n"
-            )  # what was measured is kept if the rest fails
 
 
 def train(options: argparse.Namespace) -> Iterator[Entry]:
@@ -85,14 +56,23 @@ def train(options: argparse.Namespace) -> Iterator[Entry]:
         bound = {precision: step_bound(size.entities, precision) for precision in precisions()}
         for precision in precisions():
             ours, peer = timings[precision], timings["dense torch"]
-            yield {
-                **compared(f"train {precision}", size, threads, ours, "dense torch", peer),
-                "bound_share": bound[precision] / ours.best,
-            }
-        if size is FB15K_237 and not options.no_pykeen:
+            yield compared(
+                f"train {precision}",
+                size.entities,
+                threads,
+                ours,
+                "dense torch",
+                peer,
+                facts=size.facts,
+                bound_share=bound[precision] / ours.best,
+            )
+        if size is FB15K_237 and not options.no_peers:
             pykeen = Pykeen(graph, DIM).seconds_of_training(BATCH)
             for precision in precisions():
-                yield compared(f"train {precision}", size, threads, timings[precision], PYKEEN, pykeen)
+                ours = timings[precision]
+                yield compared(
+                    f"train {precision}", size.entities, threads, ours, PYKEEN, pykeen, facts=size.facts
+                )
 
 
 def rank(options: argparse.Namespace) -> Iterator[Entry]:
@@ -102,11 +82,11 @@ def rank(options: argparse.Namespace) -> Iterator[Entry]:
         graph = graph_of(size, RANKED)
         model = ConvE(graph.num_entities, 2 * graph.num_relations).eval()
         ours = in_turn({"ours": partial(evaluate, model, graph)}, min(options.rounds, 5))["ours"]
-        if size is FB15K_237 and not options.no_pykeen:
+        if size is FB15K_237 and not options.no_peers:
             pykeen = Pykeen(graph, DIM).seconds_of_ranking(RANKED)
-            yield compared("eval", size, threads, ours, PYKEEN, pykeen)
+            yield compared("eval", size.entities, threads, ours, PYKEEN, pykeen, facts=size.facts)
         else:
-            yield compared("eval", size, threads, ours, "", None)
+            yield compared("eval", size.entities, threads, ours, facts=size.facts)
 
 
 def audits(options: argparse.Namespace) -> Iterator[Entry]:
@@ -117,16 +97,10 @@ def audits(options: argparse.Namespace) -> Iterator[Entry]:
             graph = load_dataset(name)
         except MissingFile:
             continue
-        size = Size(graph.num_entities, graph.num_relations, len(graph.train))
         timing = in_turn({name: partial(audit, graph)}, min(options.rounds, 3))[name]
-        yield compared(f"audit {name}", size, options.threads[0], timing, "", None)
-
-
-PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Entry]]] = {
-    "train": train,
-    "eval": rank,
-    "audit": audits,
-}
+        yield compared(
+            f"audit {name}", graph.num_entities, options.threads[0], timing, facts=len(graph.train)
+        )
 
 
 def precisions() -> tuple[str, ...]:
@@ -153,33 +127,6 @@ def step_bound(entities: int, precision: str) -> float:
     return sum(timing.best for timing in timings.values())
 
 
-def compared(workload: str, size: Size, threads: int, ours: Timing, peer: str, its: Timing | None) -> Entry:
-    """A line of the table."""
-    return {
-        "workload": workload,
-        "size": size.entities,
-        "facts": size.facts,
-        "threads": threads,
-        "ours_seconds": ours.median,
-        "ours_best_seconds": ours.best,
-        "ours_peak_mb": ours.peak_mb,
-        "peer": peer,
-        "peer_seconds": its.median if its else None,
-        "peer_best_seconds": its.best if its else None,
-        "peer_peak_mb": its.peak_mb if its else None,
-        "ratio": its.median / ours.median if its else None,
-    }
-
-
-def show(entry: Entry) -> None:
-    """One line on standard output, as soon as it is known."""
-    beside = f", {entry['ratio']:.1f} times as fast as {entry['peer']}" if entry["ratio"] else ""
-    print(
-        f"{entry['workload']}, {entry['size']:,} entities, {entry['threads']} thread(s): "
-        f"{entry['ours_seconds']:.4g} s{beside}",
-        flush=True,
-    )
-
-
 if __name__ == "__main__":
-    main()
+    parts = {"train": train, "eval": rank, "audit": audits}
+    run(parts, __doc__, Path(__file__).with_name("results.json"))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 
 import torch
-from measure import Timing
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from offprints.benchmark import Timing
 from offprints.triples import KnowledgeGraph, Triples
 
 from conve.batches import Batch

@@ -14,6 +14,7 @@ from offprints.data import MissingFile
 from offprints.errors import InputError
 from offprints.ranking import Ranking, Ties
 from offprints.results import read_results
+from offprints.tables import show
 from offprints.triples import KnowledgeGraph
 
 from conve import figures
@@ -39,7 +40,6 @@ from conve.robust import make_robust, without_relations, write_graph
 from conve.runs import build_graph, build_model, keep_calibration, open_run
 from conve.scorer import Scorer
 from conve.survey import gains, leakage, sizes
-from conve.tables import show
 from conve.training import Outcome, Trainer
 
 FACTS: tuple[Literal["train", "all"], ...] = ("train", "all")

@@ -1,0 +1,5 @@
+"""`python -m ukge`, as torchrun starts it."""
+
+from ukge.cli import main
+
+main()

@@ -1,0 +1,410 @@
+"""The tasks of the `ukge` command. Each takes the options apart, calls the API and says what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from offprints.app import Results, Run, command
+from offprints.errors import InputError
+from offprints.tables import show
+
+from ukge import figures
+from ukge.audit import audit as audit_graph
+from ukge.baselines import Constant, Lookup, RelationMean
+from ukge.calibration import Calibration, calibrate, reliability, seed_interval
+from ukge.completion import Completion
+from ukge.config import Config, ModelConfig
+from ukge.evaluation import Evaluation
+from ukge.facts import Facts
+from ukge.graph import UncertainGraph
+from ukge.grounding import ground, propagate
+from ukge.mining import mine_rules, rule_table
+from ukge.model import UKGE
+from ukge.predictor import ModelPredictor, Predictor
+from ukge.runs import (
+    build_atoms,
+    build_graph,
+    build_model,
+    build_rules,
+    keep_calibration,
+    open_run,
+    training_facts,
+)
+from ukge.serve import server
+from ukge.training import Outcome, Trainer, TrainingOptions
+
+SHOWN = (
+    "mse_pos_neg",
+    "mae_pos_neg",
+    "mse_pos",
+    "ndcg_linear",
+    "ndcg_linear_published_ties",
+    "f1",
+    "accuracy",
+)
+
+
+def compare(config: Config, run: Run) -> Results:
+    """Train both variants, their ablations and the baselines on one data set, and set all side by side."""
+    graph = _graph(config, run)
+    evaluation = Evaluation(graph)
+    own = f"UKGE {config.model.kind}"
+    build_model(config.model, graph, config.seed)  # a wrong option is refused before anything is trained
+    rows: dict[str, dict[str, float]] = {}
+    models: dict[str, UKGE] = {}
+    for name, model, training in _variants(config):
+        main = name == own
+        directory = run.directory / "checkpoints" / ("" if main else name.replace(" ", "_"))
+        models[name], outcome = _fit(
+            model, training, graph, evaluation, config, run, directory, name, log=main
+        )
+        rows[name] = evaluation.report(ModelPredictor(models[name]), config.evaluation.split)
+        if main:
+            metric = f"valid/{config.evaluation.select}"
+            run.figure("training", figures.training_curve(outcome.history, outcome.best_epoch, metric))
+    rows |= _baselines(graph, evaluation, config.evaluation.split)
+    run.figure(
+        "errors",
+        figures.against_baselines(
+            {n: row["mse_pos_neg"] for n, row in rows.items()}, "test MSE, true and false facts"
+        ),
+    )
+    show(_score_table(rows), f"{graph.name}: {config.evaluation.split} split")
+    metrics = {f"{config.evaluation.split}/{name}": value for name, value in rows[own].items()}
+    for name, row in rows.items():
+        slug = name.removeprefix("UKGE ").replace(" ", "_")
+        metrics |= {f"{slug}/{key}": row[key] for key in SHOWN}
+    calibration, found = _calibrate(models[own], evaluation, config, run)
+    show(_examples(Completion(models[own], graph, calibration)), "some test facts in words")
+    return Results(metrics | found)
+
+
+def train(config: Config, run: Run) -> Results:
+    """Train one model, choose the epoch on the validation split, and measure all three tasks once."""
+    graph = _graph(config, run)
+    evaluation = Evaluation(graph)
+    split = config.evaluation.split
+    model, outcome = _fit(
+        config.model,
+        config.training,
+        graph,
+        evaluation,
+        config,
+        run,
+        run.directory / "checkpoints",
+        "training",
+    )
+    rows = {"model": evaluation.report(ModelPredictor(model), split)}
+    metrics = {f"{split}/{name}": value for name, value in rows["model"].items()}
+    metrics |= {f"valid/{name}": value for name, value in outcome.best.items()}
+    if config.evaluation.baselines:
+        rows |= _baselines(graph, evaluation, split)
+        for name, row in rows.items():
+            if name != "model":
+                metrics |= {f"{name.replace(' ', '_')}/{key}": row[key] for key in SHOWN}
+    show(_score_table(rows), f"{graph.name}: {split} split, epoch {outcome.best_epoch}")
+    metric = f"valid/{config.evaluation.select}"
+    run.figure("training", figures.training_curve(outcome.history, outcome.best_epoch, metric))
+    if len(graph.valid):
+        metrics |= _calibrate(model, evaluation, config, run)[1]
+    return Results(
+        metrics, {"best_epoch": outcome.best_epoch, "epochs": outcome.epochs, "history": outcome.history}
+    )
+
+
+def evaluate(config: Config, run: Run) -> Results:
+    """Measure a trained model (checkpoint=RUN) on a split."""
+    opened = open_run(_required(config.checkpoint, "checkpoint=<run directory>"))
+    completion = opened.completion
+    run.dataset(completion.graph.name, completion.graph.checksums)
+    split = config.evaluation.split
+    evaluation = Evaluation(completion.graph)
+    row = evaluation.report(ModelPredictor(completion.model), split)
+    show(_score_table({opened.config.model.kind: row}), f"{completion.graph.name}: {split} split")
+    return Results({f"{split}/{name}": value for name, value in row.items()})
+
+
+def predict(config: Config, run: Run) -> Results:
+    """Say how much to believe a fact, complete a question, or both for a file, with checkpoint=RUN."""
+    completion = open_run(_required(config.checkpoint, "checkpoint=<run directory>")).completion
+    run.dataset(completion.graph.name, completion.graph.checksums)
+    asked = config.predict
+    others = [open_run(directory).completion for directory in asked.others]
+    if asked.facts is not None:
+        return _predict_file(completion, others, Path(asked.facts), asked.level, run)
+    relation = _required(asked.relation, "predict.relation=<name>")
+    if asked.head is not None and asked.tail is not None:
+        fact = (asked.head, relation, asked.tail)
+        table = _believed(completion, others, [fact], asked.level)
+        show(table, completion.graph.text(*(int(c[0]) for c in _columns(completion, fact))))
+        show(completion.explain(*fact), "what train says of it")
+        return Results({"predict/confidence": float(table["confidence"].iloc[0])})
+    table = completion.top(relation, asked.head, asked.tail, asked.k, asked.new_only)
+    show(table, f"({asked.head or '?'}, {relation}, {asked.tail or '?'})")
+    table.to_csv(run.directory / "predictions.tsv", sep="\t", index=False)
+    best = float(table["confidence"].iloc[0]) if len(table) else float("nan")
+    return Results({"predict/answers": float(len(table)), "predict/best_confidence": best})
+
+
+def rules(config: Config, run: Run) -> Results:
+    """Mine rules from train, ground those of psl.rules, and propagate confidences by them."""
+    graph = _graph(config, run)
+    psl = config.psl
+    mined = mine_rules(
+        graph.train,
+        graph.entities,
+        graph.relations,
+        min_hit_ratio=psl.min_hit_ratio,
+        min_hits=psl.min_hits,
+        min_body=psl.min_body,
+        most=psl.most,
+    )
+    table = rule_table(mined)
+    show(table.head(25), f"{graph.name}: rules mined from train, bodies above {psl.min_body}")
+    table.to_csv(run.directory / "rules.csv", index=False)
+    metrics = {"rules/mined": float(len(mined))}
+    used = build_rules(psl, graph) or [one.rule for one in mined]
+    if used:
+        atoms = ground(
+            used, graph.train, graph.entities, graph.relations, min_body=psl.min_body, most=psl.most
+        )
+        new = atoms.without(graph.known("train"), graph.num_entities)
+        derived, rounds = propagate(
+            used, graph.train, graph.entities, graph.relations, rounds=psl.rounds, min_body=psl.min_body, most=psl.most
+        )  # fmt: skip
+        pd.DataFrame(
+            {
+                "head": [graph.entities.names[i] for i in derived.head],
+                "relation": [graph.relations.names[i] for i in derived.relation],
+                "tail": [graph.entities.names[i] for i in derived.tail],
+                "confidence": derived.confidence,
+            }
+        ).to_csv(run.directory / "derived.tsv", sep="\t", index=False)
+        metrics |= {
+            "rules/groundings": float(len(atoms)),
+            "rules/new_groundings": float(len(new)),
+            "rules/derived": float(len(derived)),
+            "rules/rounds": float(rounds),
+        }
+    return Results(metrics)
+
+
+def audit(config: Config, run: Run) -> Results:
+    """Audit a data set: what train tells of test, false negatives, repeats."""
+    graph = _graph(config, run)
+    found = audit_graph(graph)
+    measures = pd.DataFrame(list(found.measures.items()), columns=["measure", "value"])
+    show(measures, f"{graph.name}: what the splits share")
+    show(found.relations.sort_values("test", ascending=False).head(12), "the most frequent relations")
+    found.relations.to_csv(run.directory / "relations.csv", index=False)
+    return Results({f"test/{name}": value for name, value in found.measures.items()})
+
+
+def serve(config: Config, run: Run) -> Results:
+    """Serve a trained model (checkpoint=RUN) over HTTP with JSON until Ctrl-C."""
+    completion = open_run(_required(config.checkpoint, "checkpoint=<run directory>")).completion
+    run.dataset(completion.graph.name, completion.graph.checksums)
+    with server(completion, config.serve.host, config.serve.port) as listening:
+        run.log.info(
+            "http://%s:%d answers /health, /confidence and /complete",
+            config.serve.host,
+            listening.server_port,
+        )
+        listening.serve_forever()
+    return Results({})
+
+
+main = command(
+    "ukge",
+    Config,
+    {
+        "compare": compare,
+        "train": train,
+        "evaluate": evaluate,
+        "predict": predict,
+        "rules": rules,
+        "audit": audit,
+        "serve": serve,
+    },
+    "Embedding Uncertain Knowledge Graphs: confidences of facts, soft logic, and how much of a test set is given away",
+)
+
+
+def _graph(config: Config, run: Run) -> UncertainGraph:
+    graph = build_graph(config.dataset, config.seed)
+    run.dataset(graph.name, graph.checksums)
+    sizes = (len(graph.split(split)) for split in ("train", "valid", "test"))
+    run.log.info(
+        "%s: %d entities, %d relations, %d / %d / %d facts", graph.name, graph.num_entities, graph.num_relations, *sizes
+    )  # fmt: skip
+    return graph
+
+
+def _variants(config: Config) -> list[tuple[str, ModelConfig, TrainingOptions]]:
+    """The paper's models under the configured options, and the asymmetric scorer."""
+    model, training = config.model, config.training
+    return [
+        ("UKGE rect", replace(model, kind="rect"), training),
+        ("UKGE logi", replace(model, kind="logi"), training),
+        ("UKGE n-", model, replace(training, negatives=0)),
+        ("UKGE p-", model, replace(training, psl_batch=0)),
+        ("UKGE complex", replace(model, scorer="complex"), training),
+        ("URGE", replace(model, kind="logi", scorer="urge"), replace(training, psl_batch=0)),
+        (
+            "DistMult",
+            replace(model, kind="logi", deterministic=True),
+            replace(training, objective="logistic", psl_batch=0),
+        ),
+    ]
+
+
+def _fit(
+    model_options: ModelConfig,
+    training: TrainingOptions,
+    graph: UncertainGraph,
+    evaluation: Evaluation,
+    config: Config,
+    run: Run,
+    directory: Path,
+    title: str,
+    log: bool = True,
+) -> tuple[UKGE, Outcome]:
+    model = build_model(model_options, graph, config.seed)
+    select = config.evaluation.select
+
+    def validate() -> dict[str, float]:
+        predictor = ModelPredictor(model)
+        errors = evaluation.confidence(predictor, "valid")
+        return errors | {"ndcg_linear": evaluation.ranking(predictor, "valid")["ndcg_linear"]}
+
+    if select not in ("mse_pos_neg", "mae_pos_neg", "mse_pos", "mae_pos", "ndcg_linear"):
+        raise InputError(
+            f"evaluation.select={select!r} is unknown: mse_pos_neg, mae_pos_neg, mse_pos, mae_pos or ndcg_linear"
+        )
+
+    def on_epoch(row: Mapping[str, float]) -> None:
+        if log:
+            kept = {name: value for name, value in row.items() if name not in ("epoch", "seconds")}
+            run.metrics.log(int(row["epoch"]), kept)
+        bar.advance(1, {name: row[name] for name in (f"valid/{select}", "train/loss") if name in row})
+
+    trainer = Trainer(
+        model,
+        training_facts(model_options, graph),
+        training,
+        atoms=build_atoms(config.psl, graph) if training.psl_batch else None,
+        seed=config.seed,
+        device=run.fabric.device,
+        validate=validate if len(graph.valid) else None,
+        select=select,
+        higher_is_better=select == "ndcg_linear",
+        directory=directory,
+        belongs_to=graph.fingerprint,
+        on_epoch=on_epoch,
+        uninterrupted=run.uninterrupted,
+    )
+    done = trainer.resume()
+    if run.resuming and log:
+        run.metrics.rewind(done)
+    with run.progress(training.epochs, title, done) as bar:
+        return model, trainer.fit()
+
+
+def _baselines(graph: UncertainGraph, evaluation: Evaluation, split: str) -> dict[str, dict[str, float]]:
+    """What needs no embedding; lookup chooses its factor on the validation split."""
+    n, m = graph.num_entities, graph.num_relations
+    lookup = Lookup.of(graph.train, n, m)
+    if len(graph.valid):
+        lookup = lookup.tuned(Facts.concatenate([graph.valid, evaluation.negatives("valid")]))
+    made: dict[str, Predictor] = {
+        "constant": Constant.of(graph.train, n),
+        "relation mean": RelationMean.of(graph.train, n, m),
+        "lookup": lookup,
+    }
+    return {name: evaluation.report(predictor, split) for name, predictor in made.items()}
+
+
+def _calibrate(
+    model: UKGE, evaluation: Evaluation, config: Config, run: Run
+) -> tuple[Calibration, dict[str, float]]:
+    predictor, graph, split = ModelPredictor(model), evaluation.graph, config.evaluation.split
+    valid = Facts.concatenate([graph.valid, evaluation.negatives("valid")])
+    fitted = calibrate(predictor.predict(valid), valid.confidence)
+    keep_calibration(run.directory, fitted)
+    facts, negatives = graph.split(split), evaluation.negatives(split)
+    mixed = Facts.concatenate([facts, negatives])
+    said = predictor.predict(mixed)
+    curves = {
+        name: reliability(made(said), mixed.confidence)
+        for name, made in (("as trained", Calibration()), ("calibrated", fitted))
+    }
+    run.figure("reliability", figures.reliability_diagram(curves))
+    spread = figures.predicted_and_true(said[: len(facts)], facts.confidence, said[len(facts) :])
+    run.figure("confidences", spread)
+    after = float(np.square(fitted(said) - mixed.confidence).mean())
+    return fitted, {
+        "calibration/gap": curves["as trained"].error,
+        "calibration/gap_calibrated": curves["calibrated"].error,
+        f"{split}/mse_pos_neg_calibrated": after,
+    }
+
+
+def _examples(completion: Completion, count: int = 8) -> pd.DataFrame:
+    """Test facts spread over the split: what is said of them, and what is so."""
+    graph = completion.graph
+    rows = np.linspace(0, len(graph.test) - 1, min(count, len(graph.test)), dtype=int)
+    chosen = graph.test[rows]
+    said = completion.calibration(ModelPredictor(completion.model).predict(chosen))
+    words = [
+        graph.text(int(h), int(r), int(t))
+        for h, r, t in zip(chosen.head, chosen.relation, chosen.tail, strict=True)
+    ]
+    return pd.DataFrame({"fact": words, "believed": said, "stated": chosen.confidence})
+
+
+def _believed(
+    completion: Completion, others: list[Completion], facts: list[tuple[str, str, str]], level: float
+) -> pd.DataFrame:
+    table = pd.DataFrame(facts, columns=["head", "relation", "tail"])
+    said = [completion.confidence(facts), *(other.confidence(facts) for other in others)]
+    if others:
+        table["confidence"], table["low"], table["high"] = seed_interval(np.stack(said), level)
+    else:
+        table["confidence"] = said[0]
+    return table
+
+
+def _predict_file(
+    completion: Completion, others: list[Completion], path: Path, level: float, run: Run
+) -> Results:
+    from offprints.triples import read_columns
+
+    facts = list(zip(*read_columns(path), strict=True))
+    table = _believed(completion, others, facts, level)
+    table.to_csv(run.directory / "predictions.tsv", sep="\t", index=False)
+    return Results(
+        {"predict/answers": float(len(table)), "predict/mean_confidence": float(table["confidence"].mean())}
+    )
+
+
+def _columns(completion: Completion, fact: tuple[str, str, str]) -> list[Any]:
+    ids = completion.ids([fact])
+    return [ids.head, ids.relation, ids.tail]
+
+
+def _score_table(rows: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [[name, *(row[c] for c in SHOWN)] for name, row in rows.items()], columns=["", *SHOWN]
+    )
+
+
+def _required(value: str | None, option: str) -> str:
+    if value is None:
+        raise InputError(f"this task needs {option}")
+    return value
