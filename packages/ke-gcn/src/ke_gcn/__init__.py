@@ -1,0 +1,62 @@
+"""Knowledge Embedding Based Graph Convolutional Network (Yu et al., WWW 2021): a convolution from any score of a triple.
+
+from ke_gcn import Aligner, load_dbp15k, split_pairs
+
+data = load_dbp15k("zh_en", relations_shared=True)
+split = split_pairs(data.pairs)
+aligner = Aligner("TransE")
+aligner.fit(data, split)
+print(aligner.evaluate(split.test).metrics())
+"""
+
+from ke_gcn import special_cases
+from ke_gcn.aligner import Aligner
+from ke_gcn.alignment import MarginOptions
+from ke_gcn.classification import EntityClassifier, EntitySplit, precision_and_ndcg, split_entities
+from ke_gcn.datasets import DATASETS, load_dbp15k, load_folders
+from ke_gcn.general import GeneralConv
+from ke_gcn.generic import GenericScore
+from ke_gcn.graph import Graph
+from ke_gcn.layer import KEGCNConv
+from ke_gcn.model import KEGCN
+from ke_gcn.pairs import AlignmentData, Split, split_pairs
+from ke_gcn.ranking import PairRanking, rank_pairs
+from ke_gcn.registry import SCORES, score_named
+from ke_gcn.scores import Score
+from ke_gcn.training import Outcome, Trainer, TrainingOptions
+from ke_gcn.twins import cldr_twins
+from ke_gcn.wordnet import ClassificationData, load_wordnet
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DATASETS",
+    "KEGCN",
+    "SCORES",
+    "Aligner",
+    "AlignmentData",
+    "ClassificationData",
+    "EntityClassifier",
+    "EntitySplit",
+    "GeneralConv",
+    "GenericScore",
+    "Graph",
+    "KEGCNConv",
+    "MarginOptions",
+    "Outcome",
+    "PairRanking",
+    "Score",
+    "Split",
+    "Trainer",
+    "TrainingOptions",
+    "cldr_twins",
+    "load_dbp15k",
+    "load_folders",
+    "load_wordnet",
+    "precision_and_ndcg",
+    "rank_pairs",
+    "score_named",
+    "special_cases",
+    "split_entities",
+    "split_pairs",
+]

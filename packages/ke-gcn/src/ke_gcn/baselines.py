@@ -1,0 +1,149 @@
+"""Other networks in the same trainer: what alignment gains from messages that are gradients of a distance.
+
+All begin with embeddings as KEGCN does, and give entities and relations; they differ in the layer:
+
+- gcn_align: the normalised adjacency with self-loops, no matrix (Wang et al. 2018, structure channel).
+- rgcn: a matrix for each relation and direction, as sums of shared ones (Schlichtkrull et al. 2018).
+- compgcn_sub, compgcn_mult, compgcn_corr: composition with the relation's row (Vashishth et al. 2020).
+- vr_gcn: h + r and t - r from the neighbours and t - h for relations, each with a matrix (Ye et al. 2019).
+
+No array of edges times width is made; the numbers are those of `GeneralConv` with the scores of `special_cases`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from offprints.errors import InputError
+
+from ke_gcn.graph import Direction, Graph
+from ke_gcn.matrices import adjacency, incident, tails_less_heads
+from ke_gcn.model import glorot, initial_rows, unit_rows
+from ke_gcn.ops import aggregate, product, weighted_sum
+
+BASELINES = ("gcn_align", "rgcn", "compgcn_sub", "compgcn_mult", "compgcn_corr", "vr_gcn")
+_BASES = 4
+_WAYS: tuple[Direction, Direction] = ("in", "out")
+
+
+class Baseline(nn.Module):
+    """One of the networks above.
+
+    Args:
+        name: one of BASELINES.
+        num_entities: N.
+        num_relations: R.
+        dim: d of entities and relations.
+        layers: convolutions, 1 or more; all but the last end in a ReLU on the entities.
+        seed: of the initial values.
+
+    Raises:
+        InputError: there is no such network, or a size does not fit it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        num_entities: int,
+        num_relations: int,
+        dim: int = 200,
+        layers: int = 2,
+        *,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if name not in BASELINES:
+            raise InputError(f"baseline {name!r} is unknown: one of {', '.join(BASELINES)}")
+        if layers < 1 or dim < 1:
+            raise InputError(f"dim={dim} and layers={layers} must be 1 or more")
+        if name == "compgcn_corr" and dim % 2:
+            raise InputError(f"dim={dim} must be even for compgcn_corr")
+        self.name, self.layers = name, layers
+        generator = torch.Generator().manual_seed(seed)
+        self.entities = nn.Parameter(initial_rows(num_entities, dim, generator))
+        self.relations = nn.Parameter(initial_rows(2 * num_relations, dim, generator))  # each also backwards
+        matrices = {"gcn_align": 0, "rgcn": 1 + 2 * _BASES, "vr_gcn": 3}.get(name, 4)
+        self.weights = nn.ParameterList(
+            [
+                nn.Parameter(torch.stack([glorot(dim, dim, generator) for _ in range(matrices)]))
+                for _ in range(layers)
+                if matrices
+            ]
+        )
+        shape = (layers, 2, num_relations, _BASES)
+        mixed = torch.randn(shape, generator=generator) / _BASES**0.5 if name == "rgcn" else None
+        self.coefficients = None if mixed is None else nn.Parameter(mixed)
+
+    def forward(self, graph: Graph) -> tuple[Tensor, Tensor]:
+        """Entities (N, d) and relations (R, d)."""
+        e, r = unit_rows(self.entities), unit_rows(self.relations)
+        if self.name == "compgcn_mult":
+            r = (
+                r + 1
+            )  # as KE-GCN's DistMult begins: products of two small numbers would carry next to nothing
+        for layer in range(self.layers):
+            e, r = self._layer(graph, layer, e, r)
+            if layer < self.layers - 1:
+                e = torch.relu(e)
+        return e, r[: graph.num_relations]
+
+    def _layer(self, graph: Graph, layer: int, e: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
+        if self.name == "gcn_align":
+            scale = (graph.degree + 1).rsqrt()[:, None].to(e.dtype)
+            inside = scale * e
+            return scale * (product(graph, adjacency(graph), inside) + inside), r
+        weights = self.weights[layer]
+        if self.name == "rgcn":
+            assert self.coefficients is not None
+            return self._relational(graph, e, weights, self.coefficients[layer]), r
+        if self.name == "vr_gcn":
+            return self._vectorised(graph, e, r, weights)
+        return self._composed(graph, e, r, weights)
+
+    def _relational(self, graph: Graph, e: Tensor, weights: Tensor, coefficients: Tensor) -> Tensor:
+        moved = e @ weights[0]
+        by_degree = graph.inverse_degree(e.dtype)
+        for way, direction in enumerate(_WAYS):
+            pattern, relation = graph.message_pattern(direction), graph.edges(direction).relation
+            for base in range(_BASES):
+                mixed = weighted_sum(graph, pattern, coefficients[way, relation, base], e)
+                moved = moved + (by_degree * mixed) @ weights[1 + way * _BASES + base]
+        return moved
+
+    def _vectorised(self, graph: Graph, e: Tensor, r: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        forwards = r[: graph.num_relations]
+        predicted = product(graph, adjacency(graph), e) + tails_less_heads(graph, forwards)
+        between = tails_less_heads(graph, e, transposed=True)
+        moved = e @ weights[0] + (graph.inverse_degree(e.dtype) * predicted) @ weights[1]
+        relations = (forwards + graph.inverse_count(e.dtype) * between) @ weights[2]
+        return moved, torch.cat([relations, r[graph.num_relations :]])
+
+    def _composed(self, graph: Graph, e: Tensor, r: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        moved = e @ weights[0]
+        by_degree = graph.inverse_degree(e.dtype)
+        for way, (direction, rows) in enumerate(zip(_WAYS, r.chunk(2), strict=True)):
+            moved = (
+                moved
+                + (by_degree * composed_messages(graph, self.name, e, rows, direction)) @ weights[1 + way]
+            )
+        return moved, r @ weights[3]
+
+
+def composed_messages(graph: Graph, name: str, e: Tensor, r: Tensor, direction: Direction) -> Tensor:
+    """The sum of phi(h_u, h_r) over an entity's incoming or outgoing triples; (N, d), (R, d) -> (N, d)."""
+    if name == "compgcn_sub":
+        pattern = graph.message_pattern(direction)
+        neighbours = weighted_sum(graph, pattern, e.new_ones(len(pattern.row)), e)
+        ends = graph.incidence.tails if direction == "in" else graph.incidence.heads
+        return neighbours - incident(graph, ends, r)
+    if name == "compgcn_mult":
+        return aggregate(graph, e, r, 1, direction)
+    # Circular correlation is a product of complex numbers behind a Fourier transform: conj(x) r, summed over triples.
+    x, y = torch.fft.rfft(e), torch.fft.rfft(r)
+    rows, relations = (torch.cat([z.real, z.imag], 1) for z in (x.conj(), y))
+    if direction == "out":  # messages against the triples take conj(r), which is undone here
+        relations = torch.cat([y.real, -y.imag], 1)
+    real, imaginary = aggregate(graph, rows, relations, 2, direction).chunk(2, 1)
+    messages: Tensor = torch.fft.irfft(torch.complex(real.contiguous(), imaginary.contiguous()), n=e.shape[1])
+    return messages

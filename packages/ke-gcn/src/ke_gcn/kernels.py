@@ -1,0 +1,83 @@
+"""The five operations that the layers are made of, and the backends that compute them.
+
+Each operation walks edges and keeps nothing of their number times the width; the backends differ in how they walk.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from offprints.errors import InputError
+
+from ke_gcn.pattern import ByRelation, Edges, Pattern
+
+BACKENDS = ("auto", "numba", "torch", "dgl")
+
+
+class Kernels(Protocol):
+    """What a backend computes. All floating tensors of a call have one type and lie on one device."""
+
+    def weighted_sum(self, pattern: Pattern, weight: Tensor, x: Tensor, transposed: bool) -> Tensor:
+        """The product of a sparse matrix, or of its transpose, and a dense one.
+
+        Args:
+            pattern: where the entries are.
+            weight: (entries,) their values.
+            x: (columns, d); (rows, d) if transposed.
+            transposed: take the transpose.
+
+        Returns:
+            (rows, d); (columns, d) if transposed.
+        """
+        ...
+
+    def pair_dot(self, pattern: Pattern, x: Tensor, y: Tensor) -> Tensor:
+        """<x[row], y[column]> of each entry; x (rows, d), y (columns, d) -> (entries,)."""
+        ...
+
+    def aggregate(self, edges: Edges, x: Tensor, r: Tensor, k: int) -> Tensor:
+        """Sum of x[source] r[relation], with conj(r) against the direction; x (N, d), r (R, d) -> (N, d)."""
+        ...
+
+    def relate(self, triples: ByRelation, x: Tensor, y: Tensor, k: int) -> Tensor:
+        """Sum of conj(x[head]) y[tail] over the triples of each relation; x, y (N, d) -> (R, d)."""
+        ...
+
+    def distances(self, x: Tensor, left: Tensor, right: Tensor) -> Tensor:
+        """L1 distance of x[left] and x[right]; x (N, d), left and right (pairs,) int64 -> (pairs,)."""
+        ...
+
+    def distance_gradient(self, x: Tensor, left: Tensor, right: Tensor, gradient: Tensor) -> Tensor:
+        """Gradient of the sum of gradient * distances with respect to x; (N, d)."""
+        ...
+
+
+def kernels(backend: str, device: torch.device) -> Kernels:
+    """The backend of that name; "auto" is numba on a CPU and torch elsewhere.
+
+    Raises:
+        InputError: there is no such backend, it cannot run on the device, or DGL is not installed.
+    """
+    if backend not in BACKENDS:
+        raise InputError(f"backend={backend!r} is unknown: one of {', '.join(BACKENDS)}")
+    if backend == "auto":
+        backend = "numba" if device.type == "cpu" else "torch"
+    if backend != "torch" and device.type != "cpu":
+        raise InputError(f"backend={backend} computes on the CPU only; use backend=torch on {device}")
+    if backend == "numba":
+        from ke_gcn.numba_kernels import NumbaKernels
+
+        return NumbaKernels()
+    if backend == "dgl":
+        if find_spec("dgl") is None:
+            raise InputError("backend=dgl needs DGL (Python < 3.12): pip install 'offprints-ke-gcn[dgl]'")
+        from ke_gcn.dgl_kernels import DglKernels
+
+        return DglKernels()
+    from ke_gcn.torch_kernels import TorchKernels
+
+    return TorchKernels()

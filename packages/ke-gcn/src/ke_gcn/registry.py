@@ -1,0 +1,25 @@
+"""Scores by name."""
+
+from __future__ import annotations
+
+from offprints.errors import InputError
+
+from ke_gcn.projections import TransD, TransH
+from ke_gcn.scores import ComplEx, DistMult, DistMultDot, NoRelation, QuatE, RotatE, Score, TransE
+
+SCORES: dict[str, type[Score]] = {
+    kind.name.lower(): kind
+    for kind in (NoRelation, TransE, TransH, TransD, DistMult, DistMultDot, ComplEx, RotatE, QuatE)
+}
+
+
+def score_named(name: str) -> Score:
+    """A score by the paper's name, in any case: None, TransE, TransH, TransD, DistMult, DistMultDot, ComplEx, ...
+
+    Raises:
+        InputError: there is no such score.
+    """
+    if name.lower() not in SCORES:
+        known = ", ".join(kind.name for kind in SCORES.values())
+        raise InputError(f"score {name!r} is unknown: one of {known}")
+    return SCORES[name.lower()]()

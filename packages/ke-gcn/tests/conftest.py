@@ -1,0 +1,59 @@
+"""Recorded reference numbers, real data, and small graphs for the tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+
+from ke_gcn import Graph
+
+settings.register_profile("offprints", deadline=None, max_examples=25)  # a test states a fact, not a time
+settings.load_profile("offprints")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def parity() -> Callable[[str], dict[str, np.ndarray]]:
+    """name -> the arrays of a recorded case; skips, naming the file, where it is not there."""
+
+    def arrays(name: str) -> dict[str, np.ndarray]:
+        path = Path(os.environ.get("OFFPRINTS_PARITY", "$OFFPRINTS_PARITY")) / "ke-gcn" / name
+        if not path.is_file():
+            pytest.skip(f"no recorded reference numbers at {path}")
+        with np.load(path, allow_pickle=False) as found:
+            return dict(found)
+
+    return arrays
+
+
+@pytest.fixture
+def data_root() -> Path:
+    """The folder of real data; skips where there is none."""
+    root = os.environ.get("OFFPRINTS_DATA")
+    if not root:
+        pytest.skip("OFFPRINTS_DATA is not set: no real data to look at")
+    return Path(root)
+
+
+@pytest.fixture(scope="session")
+def awkward() -> Callable[..., Graph]:
+    """A random graph with a self-loop, a double triple, an entity without edges and a relation without triples."""
+
+    def graph(seed: int = 0, backend: str = "auto", entities: int = 9, edges: int = 24) -> Graph:
+        rng = np.random.default_rng(seed)
+        triples = np.stack([rng.integers(0, n, edges) for n in (entities - 1, 3, entities - 1)], axis=1)
+        triples[0, 2] = triples[0, 0]
+        triples[1] = triples[2]
+        return Graph(triples, entities, 4, backend=backend)
+
+    return graph

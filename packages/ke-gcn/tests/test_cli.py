@@ -1,0 +1,114 @@
+"""The command line end to end, and what it answers to wrong input."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+import pytest
+
+SMALL = ["experiment=smoke", "threads=1"]
+
+
+class Ended(NamedTuple):
+    """How a command line ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def ke_gcn(folder: Path, *options: str) -> Ended:
+    """Call the console script in a folder. In this process: a new one would spend its time on importing torch."""
+    from ke_gcn.cli import main
+
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stderr(err),
+        contextlib.redirect_stdout(out),
+    ):
+        patch.chdir(folder)
+        patch.setenv("COLUMNS", "200")
+        patch.setattr(sys, "argv", ["ke-gcn", *options])
+        try:
+            main()
+            code = 0
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+    return Ended(code, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    done = ke_gcn(folder, *SMALL, "hydra.run.dir=run")
+    assert done.code == 0, done.err
+    return folder / "run"
+
+
+def test_the_main_job_leaves_results_figures_and_correspondences(trained: Path) -> None:
+    results = json.loads((trained / "results.json").read_text())
+    assert results["dataset"]["name"] == "cldr-twins"
+    metrics = results["metrics"]
+    assert metrics["test/hits@1"] > 0.1  # of 1,262 candidates chance hits one in a thousand
+    assert metrics["test/hits@1"] == pytest.approx(
+        (metrics["test/left_hits@1"] + metrics["test/right_hits@1"]) / 2
+    )
+    assert {path.stem for path in (trained / "figures").glob("*.png")} == {"training", "degree", "relations"}
+    entities = pd.read_csv(trained / "entities.tsv", sep="\t")
+    assert list(entities.columns) == ["left", "right", "score", "rank", "mutual"]
+    assert (entities["rank"] <= 10).all()
+    best = entities[entities["rank"] == 1]
+    assert entities["mutual"].sum() == metrics["correspondences/mutual"]
+    assert (
+        best["score"].ge(entities.groupby(entities.index // 10)["score"].transform("max")[best.index]).all()
+    )
+    assert pd.read_csv(trained / "relations.tsv", sep="\t")["left"].nunique() == 10
+
+
+def test_two_folders_and_seeds_in_correspondences_out(tmp_path: Path) -> None:
+    for side in ("a", "b"):
+        (tmp_path / side).mkdir()
+        ring = [f"{side}{i}\tnext{side}\t{side}{(i + 1) % 12}" for i in range(12)]
+        chord = [f"{side}{i}\tfar{side}\t{side}{(i * i + 3) % 12}" for i in range(12)]
+        (tmp_path / side / "train.txt").write_text("\n".join(ring + chord) + "\n")
+    (tmp_path / "seeds.tsv").write_text("".join(f"a{i}\tb{i}\n" for i in range(0, 12, 2)))
+    folders = ["dataset.left=a", "dataset.right=b", "dataset.seeds=seeds.tsv", "dataset.valid_share=0"]
+    options = ["model.dim=16", "model.layers=0", "training.epochs=150", "threads=1", "hydra.run.dir=run"]
+    done = ke_gcn(tmp_path, "dataset=folder", *folders, *options)
+    assert done.code == 0, done.err
+    found = pd.read_csv(tmp_path / "run" / "entities.tsv", sep="\t")
+    best = found[found["rank"] == 1]
+    right = best["left"].str[1:] == best["right"].str[1:]
+    unknown = best["left"].str[1:].astype(int) % 2 == 1
+    assert right[unknown].mean() > 0.5  # six entities that no seed names, among twelve candidates each
+    relations = pd.read_csv(tmp_path / "run" / "relations.tsv", sep="\t")
+    assert set(relations["right"]) == {"nextb", "farb"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["training.epoch=3"], "epochs"),
+        (["model.score=TransX"], "TransE"),
+        (["model.score=RotatE", "model.dim=7"], "multiple of 2"),
+        (["dataset.name=dbp"], "zh_en"),
+        (["dataset=folder", "dataset.left=no", "dataset.right=no", "dataset.seeds=no"], "no folder"),
+        (["dataset.keep=2"], "keep"),
+        (["evaluation.metric=l3"], "cosine"),
+        (["model.backend=cupy"], "numba"),
+        (["dataset.seed_share=0"], "seed_share"),
+        (["evaluation.of=words"], "relations"),
+    ],
+)
+def test_wrong_input_is_one_message_and_status_2(tmp_path: Path, options: list[str], message: str) -> None:
+    done = ke_gcn(tmp_path, *SMALL, "training.epochs=1", *options)
+    assert done.code == 2, done.err
+    assert message in done.err
+    assert "Traceback" not in done.err
