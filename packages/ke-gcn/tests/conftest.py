@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -43,6 +45,24 @@ def data_root() -> Path:
     if not root:
         pytest.skip("OFFPRINTS_DATA is not set: no real data to look at")
     return Path(root)
+
+
+@pytest.fixture
+def dgl() -> ModuleType:
+    """DGL, of the test extra; it has no build for Python 3.12 and later, and the extra none of it there."""
+    if sys.version_info >= (3, 12):
+        pytest.skip("DGL 1.1.3 has no build for Python 3.12 and later")
+    import dgl
+
+    return dgl
+
+
+@pytest.fixture
+def torch_geometric() -> ModuleType:
+    """PyTorch Geometric, of the test extra."""
+    import torch_geometric
+
+    return torch_geometric
 
 
 @pytest.fixture(scope="session")

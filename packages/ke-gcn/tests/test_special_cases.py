@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import numpy as np
 import pytest
 import torch
@@ -37,8 +39,10 @@ def both_ways(score, **more: object) -> GeneralConv:
 
 
 @pytest.mark.parametrize("library", ["dgl", "torch_geometric"])
-def test_a_gcn_is_the_gradient_of_the_inner_product(graph: Graph, library: str) -> None:
-    found = pytest.importorskip(library, reason=f"{library} is not installed: nothing to compare with")
+def test_a_gcn_is_the_gradient_of_the_inner_product(
+    request: pytest.FixtureRequest, graph: Graph, library: str
+) -> None:
+    found = request.getfixturevalue(library)
     layer, e = both_ways(cases.gcn, weights=True), normal(N, D)
     weight = normal(D, D, seed=1)
     with torch.no_grad():
@@ -62,8 +66,7 @@ def test_a_gcn_is_the_gradient_of_the_inner_product(graph: Graph, library: str) 
     torch.testing.assert_close(ours, theirs)
 
 
-def test_a_weighted_gcn_is_the_gradient_of_a_scaled_inner_product(graph: Graph) -> None:
-    dgl = pytest.importorskip("dgl", reason="DGL is not installed: nothing to compare with")
+def test_a_weighted_gcn_is_the_gradient_of_a_scaled_inner_product(dgl: ModuleType, graph: Graph) -> None:
     e, scale = normal(N, D), normal(2 * R, 1, seed=1)
     layer = both_ways(cases.weighted_gcn)
     ours, _ = layer(graph, e, scale[:R], inverse_r=scale[R:], self_weight=torch.zeros(N))
@@ -74,8 +77,10 @@ def test_a_weighted_gcn_is_the_gradient_of_a_scaled_inner_product(graph: Graph) 
 
 @pytest.mark.parametrize("library", ["dgl", "torch_geometric"])
 @pytest.mark.parametrize("kind", ["basis", "bdd"])
-def test_an_rgcn_is_the_gradient_of_a_bilinear_form(graph: Graph, kind: str, library: str) -> None:
-    pytest.importorskip(library, reason=f"{library} is not installed: nothing to compare with")
+def test_an_rgcn_is_the_gradient_of_a_bilinear_form(
+    request: pytest.FixtureRequest, graph: Graph, kind: str, library: str
+) -> None:
+    request.getfixturevalue(library)
     e, own = normal(N, D), normal(D, D, seed=9)
     source, target, relation = directed(graph)
     coefficients, bases = normal(2 * R, 2, seed=1), normal(2, D, D, seed=2)

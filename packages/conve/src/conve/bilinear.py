@@ -8,6 +8,8 @@ Source: Yang et al. 2015 (DistMult), Trouillon et al. 2016 (ComplEx); as used in
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -64,9 +66,9 @@ class _Bilinear(DotProduct):
         r = F.dropout(F.embedding(relation, self.relation), self.input_dropout, self.training)
         return self.combine(e, r, backward)
 
+    @abstractmethod
     def combine(self, head: Tensor, relation: Tensor, backward: Tensor | None) -> Tensor:
         """Query of the embeddings; `backward` (batch,) bool marks questions for heads where relations are tied."""
-        raise NotImplementedError
 
 
 class DistMult(_Bilinear):

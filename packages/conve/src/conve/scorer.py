@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
@@ -44,7 +45,7 @@ class Scorer(Protocol):
     def to(self, device: Any) -> Any: ...
 
 
-class DotProduct(nn.Module):
+class DotProduct(nn.Module, ABC):
     """Scores that compare one vector of a query (head, relation, ?) with the vector of every entity.
 
     A model adds the tables and says in `encode_rows` what the query's vector is.
@@ -53,9 +54,9 @@ class DotProduct(nn.Module):
     entity: nn.Parameter
     entity_bias: nn.Parameter | None
 
+    @abstractmethod
     def encode_rows(self, head: Tensor, relation: Tensor, *, bfloat16: bool = False) -> Tensor:
         """The queries of heads that are looked up already: (batch, width), (batch,) int64 -> (batch, width)."""
-        raise NotImplementedError
 
     def encode(self, head: Tensor, relation: Tensor, *, bfloat16: bool = False) -> Tensor:
         """The vector that each query compares with the entities.

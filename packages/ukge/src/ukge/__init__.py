@@ -5,7 +5,7 @@ from ukge import UKGE, Evaluation, ModelPredictor, Trainer, TrainingOptions, loa
 graph = load_graph("cldr")
 model = UKGE(graph.num_entities, graph.num_relations, dim=64, kind="logi")
 Trainer(model, graph.train, TrainingOptions(epochs=50, learning_rate=0.02)).fit()
-print(Evaluation(graph).report(ModelPredictor(model)))
+Evaluation(graph).report(ModelPredictor(model))
 """
 
 from ukge.atoms import Atoms
