@@ -111,7 +111,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """mypy --strict over shared, every package and the tools."""
-    install_all(session, "mypy", "jinja2", "packaging")
+    install_all(session, "mypy", "jinja2", "packaging", "pytest")
     sources = [f"{folder(package)}/src" for package in ["shared", *PACKAGES]]
     bases = {
         "MYPYPATH": os.pathsep.join(sources)

@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import settings
 
+from offprints.testing import one_thread, recorded
 from offprints.triples import KnowledgeGraph
+
+__all__ = ["one_thread"]
 
 settings.register_profile("offprints", deadline=None)  # a test states a fact, not a time
 settings.load_profile("offprints")
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 @pytest.fixture
 def parity() -> Callable[[str], dict[str, np.ndarray]]:
     """name -> the arrays of a recorded case; skips, naming the file, where it is not there."""
 
-    def arrays(name: str) -> dict[str, np.ndarray]:
-        path = Path(os.environ.get("OFFPRINTS_PARITY", "$OFFPRINTS_PARITY")) / "conve" / name
-        if not path.is_file():
-            pytest.skip(f"no recorded reference numbers at {path}")
-        with np.load(path, allow_pickle=False) as found:
-            return dict(found)
-
-    return arrays
+    return lambda name: recorded("conve", name)
 
 
 @pytest.fixture

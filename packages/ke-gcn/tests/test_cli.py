@@ -2,46 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
 import pytest
 
+from offprints.testing import Ended, call
+
 SMALL = ["experiment=smoke", "threads=1"]
 
 
-class Ended(NamedTuple):
-    """How a command line ended."""
-
-    code: int
-    out: str
-    err: str
-
-
 def ke_gcn(folder: Path, *options: str) -> Ended:
-    """Call the console script in a folder. In this process: a new one would spend its time on importing torch."""
+    """Call the console script in a folder."""
     from ke_gcn.cli import main
 
-    out, err = io.StringIO(), io.StringIO()
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        contextlib.redirect_stderr(err),
-        contextlib.redirect_stdout(out),
-    ):
-        patch.chdir(folder)
-        patch.setenv("COLUMNS", "200")
-        patch.setattr(sys, "argv", ["ke-gcn", *options])
-        try:
-            main()
-            code = 0
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-    return Ended(code, out.getvalue(), err.getvalue())
+    return call(main, "ke-gcn", folder, *options)
 
 
 @pytest.fixture(scope="module")

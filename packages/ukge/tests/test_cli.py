@@ -2,46 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
+
+from offprints.testing import Ended, call
 
 SMALL = ["model.dim=8", "training.epochs=2", "training.evaluate_every=1", "precision=fp32", "threads=1"]
 RULE = "likes(A, B) & likes(B, C) -> likes(A, C)"
 
 
-class Ended(NamedTuple):
-    """How a command line ended."""
-
-    code: int
-    err: str
-
-
 def ukge(folder: Path, *options: str) -> Ended:
-    """Call the console script in a folder. In this process: a new one would spend its time on importing torch."""
+    """Call the console script in a folder."""
     from ukge.cli import main
 
-    err = io.StringIO()
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        contextlib.redirect_stderr(err),
-        contextlib.redirect_stdout(io.StringIO()),
-    ):
-        patch.chdir(folder)
-        patch.setenv("COLUMNS", "200")
-        patch.setattr(sys, "argv", ["ukge", *options])
-        try:
-            main()
-            code = 0
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-    return Ended(code, err.getvalue())
+    return call(main, "ukge", folder, *options)
 
 
 @pytest.fixture(scope="module")
