@@ -51,7 +51,7 @@ def train(options: argparse.Namespace) -> Iterator[Entry]:
                 TrainingOptions(batch_size=BATCH, evaluate_every=0),
                 bfloat16=precision == "bf16",
             )
-            works[precision] = partial(trainer._step, batch)
+            works[precision] = partial(trainer._update, batch)
         timings = in_turn(works, options.rounds)
         bound = {precision: step_bound(size.entities, precision) for precision in precisions()}
         for precision in precisions():

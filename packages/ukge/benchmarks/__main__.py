@@ -58,10 +58,10 @@ def train(options: argparse.Namespace) -> Iterator[Entry]:
         # A step draws its negatives anew, ours and the peer's from the same hand.
         plain, rows = PlainStep(entities, relations, DIM), torch.arange(size)
         works: dict[str, Callable[[], object]] = {
-            "plain": lambda plain=plain, draw=trainers["own"].batches, rows=rows: plain(draw.batch(rows))
+            "plain": lambda plain=plain, draw=trainers["own"].data, rows=rows: plain(draw.batch(rows))
         }
         for name, trainer in trainers.items():
-            works[name] = lambda trainer=trainer, rows=rows: trainer.step(trainer.batches.batch(rows))
+            works[name] = lambda trainer=trainer, rows=rows: trainer.step(trainer.data.batch(rows))
         timings = in_turn(works, options.rounds)
         for name, title in (("own", "10+10 negatives a fact"), ("shared", "128 shared negatives")):
             yield compared(

@@ -10,6 +10,7 @@ import torch
 
 from offprints.checkpoint import CheckpointError
 from offprints.errors import InputError
+from offprints.training import DivergedError
 
 from ukge import Facts, UncertainGraph
 from ukge.atoms import Atoms
@@ -19,7 +20,7 @@ from ukge.model import UKGE
 from ukge.scorers import SCORERS
 from ukge.step import Batch, _Scatter, add_gradients, plain_loss
 from ukge.synthetic import random_facts
-from ukge.training import DivergedError, Trainer, TrainingOptions
+from ukge.training import Trainer, TrainingOptions
 
 N, M, DIM = 30, 4, 8
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+import torch.distributed
 
 from offprints import hardware
 from offprints.errors import InputError
@@ -31,6 +32,14 @@ if TYPE_CHECKING:
 
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed", "fp64": "64-true"}
 """Our short names, and what Fabric calls them."""
+
+
+def processes() -> int:
+    """Number of processes that share a batch."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        world: int = torch.distributed.get_world_size()
+        return world
+    return 1
 
 
 def fabric(device: str = "auto", precision: str = "auto") -> Fabric:

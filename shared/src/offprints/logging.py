@@ -83,6 +83,10 @@ class Progress:
         self._values.update(values or {})
         self._show()
 
+    def begin_at(self, done: int) -> None:
+        """Say that `done` steps had been done before this process began; costs them no time in the estimate."""
+        self.done = done
+
     @property
     def metrics(self) -> str:
         """The metrics as they are shown, such as "valid/mrr 0.3251"."""
@@ -135,6 +139,10 @@ class LineProgress(Progress):
         self._began = self._spoke = clock()
         self._begun_at = done
         self._said = -1
+
+    def begin_at(self, done: int) -> None:
+        super().begin_at(done)
+        self._begun_at = done
 
     def _show(self) -> None:
         now = self._clock()

@@ -8,6 +8,7 @@ Trainer(model, graph, TrainingOptions(epochs=60)).fit()
 print(evaluate(model, graph).metrics())
 """
 
+from offprints.training import DivergedError, Outcome
 from offprints.triples import KnowledgeGraph
 
 from conve.audit import LeakageReport, audit
@@ -24,7 +25,7 @@ from conve.loss import one_to_n_loss, smoothed_targets
 from conve.model import ConvE, from_reference_names
 from conve.predict import Predictor
 from conve.robust import make_robust, without_relations, write_graph
-from conve.training import DivergedError, Outcome, Trainer, TrainingOptions
+from conve.training import Trainer, TrainingOptions
 
 __version__ = "0.1.0"
 

@@ -15,6 +15,7 @@ from offprints.errors import InputError
 from offprints.ranking import Ranking, Ties
 from offprints.results import read_results
 from offprints.tables import show
+from offprints.training import Outcome, reported
 from offprints.triples import KnowledgeGraph
 
 from conve import figures
@@ -40,7 +41,7 @@ from conve.robust import make_robust, without_relations, write_graph
 from conve.runs import build_graph, build_model, keep_calibration, open_run
 from conve.scorer import Scorer
 from conve.survey import gains, leakage, sizes
-from conve.training import Outcome, Trainer
+from conve.training import Trainer
 
 FACTS: tuple[Literal["train", "all"], ...] = ("train", "all")
 
@@ -318,30 +319,20 @@ def _fit(model: Scorer, graph: KnowledgeGraph, config: Config, run: Run) -> Outc
         metrics = rank(model, graph, "valid").metrics()
         return metrics | _countries(model, graph, "valid")
 
-    def on_epoch(row: dict[str, float]) -> None:
-        kept = {name: value for name, value in row.items() if name not in ("epoch", "seconds")}
-        run.metrics.log(int(row["epoch"]), kept)
-        shown = {name: row[name] for name in (f"valid/{select}", "train/loss") if name in row}
-        bar.advance(1, shown)
-
-    trainer = Trainer(
-        model,
-        graph,
-        config.training,
-        seed=config.seed,
-        device=device,
-        bfloat16=resolve_precision(config.precision, device) == "bf16",
-        validate=validate if len(graph.valid) else None,
-        select=select,
-        directory=directory,
-        on_epoch=on_epoch,
-        uninterrupted=run.uninterrupted,
-    )
-    done = trainer.resume()
-    if run.resuming:
-        run.metrics.rewind(done)
-    with run.progress(config.training.epochs, "training", done) as bar:
-        return trainer.fit()
+    with reported(run, config.training, f"valid/{select}") as on_epoch:
+        return Trainer(
+            model,
+            graph,
+            config.training,
+            seed=config.seed,
+            device=device,
+            bfloat16=resolve_precision(config.precision, device) == "bf16",
+            validate=validate,
+            select=select,
+            directory=directory,
+            on_epoch=on_epoch,
+            uninterrupted=run.uninterrupted,
+        ).fit()
 
 
 def _metrics(model: Scorer, graph: KnowledgeGraph, ranking: Ranking, config: Config) -> dict[str, float]:

@@ -10,6 +10,8 @@ import torch
 import torch.distributed
 from torch import Tensor, nn
 
+from offprints.gpu import processes
+
 
 class BatchNorm(nn.Module):
     """Normalise each channel by its mean and variance over the batch, then scale and shift.
@@ -63,14 +65,6 @@ class BatchNorm(nn.Module):
         unbiased = var * (count / (count - 1))
         self.running_mean.lerp_(mean.detach(), self.momentum)
         self.running_var.lerp_(unbiased.detach(), self.momentum)
-
-
-def processes() -> int:
-    """Number of processes that share a batch."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        world: int = torch.distributed.get_world_size()
-        return world
-    return 1
 
 
 def shared_mean(total: Tensor, count: int) -> tuple[Tensor | int, Tensor]:

@@ -9,6 +9,8 @@ aligner.fit(data, split)
 aligner.evaluate(split.test).metrics()
 """
 
+from offprints.training import DivergedError, Outcome
+
 from ke_gcn import special_cases
 from ke_gcn.aligner import Aligner
 from ke_gcn.alignment import MarginOptions
@@ -23,7 +25,7 @@ from ke_gcn.pairs import AlignmentData, Split, split_pairs
 from ke_gcn.ranking import PairRanking, rank_pairs
 from ke_gcn.registry import SCORES, score_named
 from ke_gcn.scores import Score
-from ke_gcn.training import Outcome, Trainer, TrainingOptions
+from ke_gcn.training import Trainer, TrainingOptions
 from ke_gcn.twins import cldr_twins
 from ke_gcn.wordnet import ClassificationData, load_wordnet
 
@@ -36,6 +38,7 @@ __all__ = [
     "Aligner",
     "AlignmentData",
     "ClassificationData",
+    "DivergedError",
     "EntityClassifier",
     "EntitySplit",
     "GeneralConv",

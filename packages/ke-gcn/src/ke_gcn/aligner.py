@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from offprints.checkpoint import fingerprint
 from offprints.errors import InputError
+from offprints.training import Outcome
 
 from ke_gcn.alignment import AlignmentLoss, MarginOptions
 from ke_gcn.baselines import Baseline
@@ -30,7 +31,7 @@ from ke_gcn.pattern import Array
 from ke_gcn.ranking import Metric, PairRanking, nearest, rank_pairs
 from ke_gcn.registry import score_named
 from ke_gcn.scores import Score
-from ke_gcn.training import Outcome, Trainer, TrainingOptions
+from ke_gcn.training import Trainer, TrainingOptions
 
 
 class Aligner:

@@ -22,13 +22,14 @@ from torch.nn import functional as F
 
 from offprints.checkpoint import fingerprint
 from offprints.errors import InputError
+from offprints.training import Outcome
 
 from ke_gcn.graph import Graph
 from ke_gcn.model import KEGCN
 from ke_gcn.pattern import Array
 from ke_gcn.registry import score_named
 from ke_gcn.scores import DistMult, Score
-from ke_gcn.training import Outcome, Trainer, TrainingOptions
+from ke_gcn.training import Trainer, TrainingOptions
 from ke_gcn.wordnet import ClassificationData
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -12,8 +11,8 @@ import pandas as pd
 
 from offprints.app import Results, Run, command
 from offprints.errors import InputError
-from offprints.logging import Progress
 from offprints.tables import show
+from offprints.training import reported
 
 from ke_gcn import figures
 from ke_gcn.aligner import Aligner
@@ -37,13 +36,13 @@ def align(config: Config, run: Run) -> Results:
     split = _split(config, data)
     aligner = _aligner(config, run)
     metric = cast(Metric, config.evaluation.metric)
-    with run.progress(config.training.epochs, "training") as bar:
+    with reported(run, config.training, "valid/hits@1") as on_epoch:
         outcome = aligner.fit(
             data,
             split,
             relation_seeds=relation_seeds,
             directory=run.directory / "checkpoints",
-            on_epoch=_teller(run, bar, "valid/hits@1"),
+            on_epoch=on_epoch,
             uninterrupted=run.uninterrupted,
         )
     rankings = _rankings(config, data, split, aligner, metric)
@@ -93,12 +92,12 @@ def classify(config: Config, run: Run) -> Results:
         backend=model.backend,
         device=run.fabric.device,
     )
-    with run.progress(config.training.epochs, "training") as bar:
+    with reported(run, config.training, "valid/accuracy") as on_epoch:
         outcome = classifier.fit(
             data,
             split,
             directory=run.directory / "checkpoints",
-            on_epoch=_teller(run, bar, "valid/accuracy"),
+            on_epoch=on_epoch,
             uninterrupted=run.uninterrupted,
         )
     metrics = {"test/accuracy": classifier.accuracy(split.test)}
@@ -109,17 +108,6 @@ def classify(config: Config, run: Run) -> Results:
     run.figure("training", figures.training_curve(outcome.history))
     details = {"best_epoch": outcome.best_epoch, "epochs": outcome.epochs, "history": outcome.history}
     return Results(metrics, details)
-
-
-def _teller(run: Run, bar: Progress, metric: str) -> Callable[[dict[str, float]], None]:
-    """Logs the row of an epoch and moves the bar; after a resume to where training goes on."""
-
-    def told(row: dict[str, float]) -> None:
-        run.metrics.log(int(row["epoch"]), {name: value for name, value in row.items() if name != "epoch"})
-        shown: dict[str, float] = {n: row[n] for n in ("train/loss", metric) if n in row}
-        bar.advance(int(row["epoch"]) - bar.done, shown)
-
-    return told
 
 
 def _rankings(

@@ -8,6 +8,8 @@ Trainer(model, graph.train, TrainingOptions(epochs=50, learning_rate=0.02)).fit(
 Evaluation(graph).report(ModelPredictor(model))
 """
 
+from offprints.training import DivergedError, Outcome
+
 from ukge.atoms import Atoms
 from ukge.audit import Audit, audit, clean_test
 from ukge.baselines import Constant, Lookup, RelationMean
@@ -24,7 +26,7 @@ from ukge.ndcg import Queries, ndcg, places
 from ukge.predictor import ModelPredictor, Predictor
 from ukge.reading import read_graph
 from ukge.rules import Rule, RuleError, parse_rule
-from ukge.training import DivergedError, Outcome, Trainer, TrainingOptions
+from ukge.training import Trainer, TrainingOptions
 
 __version__ = "0.1.0"
 

@@ -13,6 +13,7 @@ import pandas as pd
 from offprints.app import Results, Run, command
 from offprints.errors import InputError
 from offprints.tables import show
+from offprints.training import Outcome, reported
 
 from ukge import figures
 from ukge.audit import audit as audit_graph
@@ -37,7 +38,7 @@ from ukge.runs import (
     training_facts,
 )
 from ukge.serve import server
-from ukge.training import Outcome, Trainer, TrainingOptions
+from ukge.training import Trainer, TrainingOptions
 
 SHOWN = (
     "mse_pos_neg",
@@ -288,31 +289,22 @@ def _fit(
             f"evaluation.select={select!r} is unknown: mse_pos_neg, mae_pos_neg, mse_pos, mae_pos or ndcg_linear"
         )
 
-    def on_epoch(row: Mapping[str, float]) -> None:
-        if log:
-            kept = {name: value for name, value in row.items() if name not in ("epoch", "seconds")}
-            run.metrics.log(int(row["epoch"]), kept)
-        bar.advance(1, {name: row[name] for name in (f"valid/{select}", "train/loss") if name in row})
-
-    trainer = Trainer(
-        model,
-        training_facts(model_options, graph),
-        training,
-        atoms=build_atoms(config.psl, graph) if training.psl_batch else None,
-        seed=config.seed,
-        device=run.fabric.device,
-        validate=validate if len(graph.valid) else None,
-        select=select,
-        higher_is_better=select == "ndcg_linear",
-        directory=directory,
-        belongs_to=graph.fingerprint,
-        on_epoch=on_epoch,
-        uninterrupted=run.uninterrupted,
-    )
-    done = trainer.resume()
-    if run.resuming and log:
-        run.metrics.rewind(done)
-    with run.progress(training.epochs, title, done) as bar:
+    with reported(run, training, f"valid/{select}", title, log) as on_epoch:
+        trainer = Trainer(
+            model,
+            training_facts(model_options, graph),
+            training,
+            atoms=build_atoms(config.psl, graph) if training.psl_batch else None,
+            seed=config.seed,
+            device=run.fabric.device,
+            validate=validate if len(graph.valid) else None,
+            select=select,
+            higher_is_better=select == "ndcg_linear",
+            directory=directory,
+            belongs_to=graph.fingerprint,
+            on_epoch=on_epoch,
+            uninterrupted=run.uninterrupted,
+        )
         return model, trainer.fit()
 
 
