@@ -165,10 +165,12 @@ def demo_lines(run: RunRecord) -> list[Line]:
 
 
 def number(value: float) -> str:
-    """A measured value: counts in full, fractions to three places."""
+    """A measured value: counts in full, mean ranks and the like to one place, fractions to three."""
     if math.isnan(value):
         return "undefined"
-    return f"{value:,.0f}" if value.is_integer() and abs(value) > 1 else f"{value:.3f}"
+    if value.is_integer() and abs(value) > 1:
+        return f"{value:,.0f}"
+    return f"{value:,.1f}" if abs(value) >= 100 else f"{value:.3f}"
 
 
 def compared_line(row: ComparisonRow) -> Line:

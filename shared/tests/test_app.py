@@ -296,6 +296,23 @@ def test_processes_of_torchrun_share_one_default_directory(
     assert run_directories("demo_app", "demo-app", [], None) != alone
 
 
+@pytest.mark.parametrize(
+    ("checkpoint", "subject"),
+    [
+        ("runs/train-umls/2026-11-26_08-00-00.000-1", "umls"),
+        ("runs/train-nl27k_rect/x", "nl27k_rect"),
+        ("mine", "mine"),
+    ],
+)
+def test_a_run_on_a_checkpoint_is_named_after_what_was_trained(checkpoint: str, subject: str) -> None:
+    (run,) = [
+        option
+        for option in run_directories("demo_app", "demo-app", [f"checkpoint={checkpoint}"], None)
+        if option.startswith("hydra.run.dir=")
+    ]
+    assert f"/${{task}}-{subject}/" in run
+
+
 def test_an_interrupt_waits_for_the_end_of_the_update() -> None:
     interrupts = Interrupts()
     reached = []

@@ -180,9 +180,11 @@ def test_a_broken_paper_toml_is_named(root: Path, capsys: pytest.CaptureFixture[
         (0.4567, "0.457"),
         (1.0, "1.000"),
         (1897.0, "1,897"),
-        (4187.25, "4187.250"),
+        (4187.25, "4,187.2"),
         (float("nan"), "undefined"),
     ],
 )
-def test_counts_are_shown_in_full_and_fractions_to_three_places(value: float, text: str) -> None:
+def test_counts_are_shown_in_full_mean_ranks_to_one_place_and_fractions_to_three(
+    value: float, text: str
+) -> None:
     assert number(value) == text

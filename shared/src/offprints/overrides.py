@@ -49,8 +49,9 @@ def resumed(overrides: Sequence[str], multirun: bool) -> tuple[list[str], Path |
 def run_directories(package: str, slug: str, overrides: Sequence[str], resume: Path | None) -> list[str]:
     """Hydra options for the run directory, and for a quiet Hydra; what the user sets is left alone.
 
-    One run goes to runs/<task>-<experiment or dataset>/<date_time>-<seed>, a sweep's runs to
-    runs/sweep/<date_time>/<number>-<task>-<experiment or dataset>-<seed>.
+    One run goes to runs/<task>-<subject>/<date_time>-<seed>, a sweep's runs to
+    runs/sweep/<date_time>/<number>-<task>-<subject>-<seed>. The subject is the experiment, that of the run whose
+    checkpoint is used, or the dataset.
 
     Args:
         package: import name.
@@ -108,6 +109,9 @@ def _subject(package: str, slug: str, keys: dict[str, str]) -> str:
     """The interpolation that names what a run is about."""
     if keys.get("experiment", default_choice(package, "experiment")) not in (None, "", "None"):
         return "${hydra.runtime.choices.experiment}"
+    if keys.get("checkpoint") not in (None, "", "None"):
+        trained = Path(keys["checkpoint"])  # runs/train-umls/<date_time>-<seed>: umls
+        return re.sub(r"[^\w.-]", "_", trained.parent.name.partition("-")[2] or trained.name)
     if "dataset" in config_groups(package):
         return "${hydra.runtime.choices.dataset}"
     return slug
