@@ -18,7 +18,7 @@ from ukge.batches import Batches
 from ukge.loss import OBJECTIVES, Targets
 from ukge.model import UKGE
 from ukge.scorers import SCORERS
-from ukge.step import Batch, _Scatter, add_gradients, plain_loss
+from ukge.step import Batch, add_gradients, plain_loss
 from ukge.synthetic import random_facts
 from ukge.training import Trainer, TrainingOptions
 
@@ -66,19 +66,18 @@ def test_the_quick_step_has_the_gradients_of_autograd(scorer: str, objective: st
             torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-6)
 
 
-def test_both_ways_to_sum_rows_agree() -> None:
-    draw = torch.Generator().manual_seed(0)
-    columns = torch.randint(9, (20, 4), generator=draw)
-    weight, rows = torch.randn(20, 4, generator=draw), torch.randn(20, 5, generator=draw)
-    scatter = _Scatter(9)
-    scatter.add(columns, weight, rows)
-    scatter.add(columns[:, :1], None, rows)
-    expected = torch.zeros(9, 5)
-    for i in range(20):
-        expected[columns[i, 0]] += rows[i]
-        for j in range(4):
-            expected[columns[i, j]] += weight[i, j] * rows[i]
-    torch.testing.assert_close(scatter.total(), expected)
+def test_the_number_of_threads_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = random_facts(300, 200, M)
+    batch = Batches(facts, Atoms.empty(), 200, M, size=300, negatives=4).batch(torch.arange(300))
+    found = []
+    for threads in (1, 3):
+        made = UKGE(200, M, DIM, "logi", generator=torch.Generator().manual_seed(0))
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        found.append(
+            (add_gradients(made, batch, l2=0.1), *(parameter.grad for parameter in made.parameters()))
+        )
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+    assert all(part.abs().sum() > 0 for part in found[0])
 
 
 def recorded_batch(case: dict[str, np.ndarray], step: int) -> Batch:
@@ -152,6 +151,13 @@ def test_transe_is_a_squared_distance() -> None:
     point = made.entity[2] + made.relation[1] - made.entity[7]
     found = made.plausibility(torch.tensor([2]), torch.tensor([1]), torch.tensor([7]))
     torch.testing.assert_close(found[0], -point.square().sum())
+
+
+def test_transe_l1_is_a_distance_of_streets() -> None:
+    made = model(scorer="transe_l1")
+    point = made.entity[2] + made.relation[1] - made.entity[7]
+    found = made.plausibility(torch.tensor([2]), torch.tensor([1]), torch.tensor([7]))
+    torch.testing.assert_close(found[0], -point.abs().sum())
 
 
 def test_rect_is_trained_without_its_bound_and_predicts_within_it() -> None:

@@ -38,7 +38,7 @@ class ModelConfig:
 
     Attributes:
         kind: rect or logi.
-        scorer: distmult (the paper), complex, transe or urge.
+        scorer: distmult (the paper), complex, transe (squared L2), transe_l1 or urge.
         dim: numbers in a row of either table.
         init: unit (w = 1) or reference (w = 0, as the published program).
         deterministic: train on the strong facts only, as true, as the paper's deterministic baselines.

@@ -27,7 +27,7 @@ class UKGE(nn.Module):
         num_relations: M.
         dim: k, numbers in a row of either table.
         kind: "rect" or "logi".
-        scorer_name: "distmult" (the paper), "complex", "transe" or "urge".
+        scorer_name: "distmult" (the paper), "complex", "transe" (squared L2), "transe_l1" or "urge".
         init: "unit" starts at w = 1, b = 0; "reference" at w = b = 0 as the published program, where the tables get no gradient
             until b has moved.
         generator: of the tables; None takes torch's global one.
@@ -76,7 +76,7 @@ class UKGE(nn.Module):
     def plausibility(self, head: Tensor, relation: Tensor, tail: Tensor) -> Tensor:
         """g(l), (n,), of (n,) int64 ids."""
         query = self.scorer.tail_query(self.entity[head], self.relation[relation])
-        return (query * self.scorer.candidates(self.entity[tail])).sum(1)
+        return self.scorer.of_pairs(query, self.entity[tail])
 
     def logit(self, head: Tensor, relation: Tensor, tail: Tensor) -> Tensor:
         """w g(l) + b, (n,), of (n,) int64 ids."""
@@ -103,8 +103,7 @@ class UKGE(nn.Module):
         return self._all(self.scorer.head_query(self.entity[tail], self.relation[relation]))
 
     def _all(self, query: Tensor) -> Tensor:
-        # The weight goes into the small factor: the large product is then touched once.
-        return torch.addmm(self.bias, self.weight * query, self.scorer.candidates(self.entity).T)
+        return self.weight * self.scorer.of_all(query, self.entity) + self.bias
 
     def is_finite(self) -> bool:
         """Whether no parameter is NaN or infinite."""

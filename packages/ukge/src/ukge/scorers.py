@@ -1,8 +1,8 @@
-"""Plausibility g(l) of a fact, written so that one product scores a question against every entity.
+"""Plausibility g(l) of a fact, written so that one question is scored against every entity at once.
 
-Each scorer splits g(h, r, t) into a question and a candidate: the question (h, r, ?) becomes a vector whose dot product with the
-candidate vector of any entity t is g(h, r, t), and so does the question (?, r, t) for any h. Training against sampled entities,
-ranking all entities and searching the best of them are then the same product.
+Each scorer splits g(h, r, t) into a question and a candidate: the question (h, r, ?) becomes a vector that is compared with the row of
+any entity t, by a dot product or by a distance, and so does the question (?, r, t) with any h. Training against sampled entities,
+ranking all entities and searching the best of them are then the same comparison.
 """
 
 from __future__ import annotations
@@ -23,16 +23,29 @@ class Scorer(Protocol):
     """Whether g(h, r, t) may differ from g(t, r, h)."""
 
     def tail_query(self, head: Tensor, relation: Tensor) -> Tensor:
-        """The question (h, r, ?), (n, width)."""
+        """The question (h, r, ?), (n, dim)."""
 
     def head_query(self, tail: Tensor, relation: Tensor) -> Tensor:
-        """The question (?, r, t), (n, width)."""
+        """The question (?, r, t), (n, dim)."""
 
-    def candidates(self, entity: Tensor) -> Tensor:
-        """Entities as possible answers, (n, width); a scorer whose candidates are its entities returns the argument."""
+    def of_pairs(self, query: Tensor, candidate: Tensor) -> Tensor:
+        """g of questions with one candidate each, (..., dim) both; they broadcast."""
+
+    def of_all(self, query: Tensor, candidate: Tensor) -> Tensor:
+        """g of each of (q, dim) questions with each of (n, dim) candidates, (q, n)."""
 
 
-class DistMult:
+class _Product:
+    """A question and a candidate are compared by their dot product."""
+
+    def of_pairs(self, query: Tensor, candidate: Tensor) -> Tensor:
+        return (query * candidate).sum(-1)
+
+    def of_all(self, query: Tensor, candidate: Tensor) -> Tensor:
+        return query @ candidate.T
+
+
+class DistMult(_Product):
     """g = r · (h ∘ t), the scorer of the paper (Eq. 2); it cannot tell (h, r, t) from (t, r, h)."""
 
     asymmetric = False
@@ -43,11 +56,8 @@ class DistMult:
     def head_query(self, tail: Tensor, relation: Tensor) -> Tensor:
         return tail * relation
 
-    def candidates(self, entity: Tensor) -> Tensor:
-        return entity
 
-
-class ComplEx:
+class ComplEx(_Product):
     """g = Re⟨h, r, conj(t)⟩ of complex vectors, real parts in the first half of a row (Trouillon et al. 2016)."""
 
     asymmetric = True
@@ -60,31 +70,8 @@ class ComplEx:
         (a, b), (c, d) = tail.chunk(2, 1), relation.chunk(2, 1)
         return torch.cat([a * c + b * d, b * c - a * d], 1)  # t conj(r)
 
-    def candidates(self, entity: Tensor) -> Tensor:
-        return entity
 
-
-class TransE:
-    """g = -|h + r - t|², the squared L2 form of Bordes et al. 2013; |q - e|² is a dot product in two more dimensions."""
-
-    asymmetric = True
-
-    def tail_query(self, head: Tensor, relation: Tensor) -> Tensor:
-        return self._widened(head + relation)
-
-    def head_query(self, tail: Tensor, relation: Tensor) -> Tensor:
-        return self._widened(tail - relation)
-
-    def candidates(self, entity: Tensor) -> Tensor:
-        square = entity.square().sum(1, keepdim=True)
-        return torch.cat([entity, square, torch.ones_like(square)], 1)
-
-    def _widened(self, point: Tensor) -> Tensor:
-        square = point.square().sum(1, keepdim=True)
-        return torch.cat([2 * point, -torch.ones_like(square), -square], 1)
-
-
-class Proximity:
+class Proximity(_Product):
     """g = h · t whatever the relation is: first-order proximity of URGE (Hu et al. 2017)."""
 
     asymmetric = False
@@ -96,14 +83,45 @@ class Proximity:
     def head_query(self, tail: Tensor, relation: Tensor) -> Tensor:
         return tail + 0 * relation
 
-    def candidates(self, entity: Tensor) -> Tensor:
-        return entity
+
+class _Translation:
+    """A question is the point where its answer should lie."""
+
+    asymmetric = True
+
+    def tail_query(self, head: Tensor, relation: Tensor) -> Tensor:
+        return head + relation
+
+    def head_query(self, tail: Tensor, relation: Tensor) -> Tensor:
+        return tail - relation
+
+
+class TransE(_Translation):
+    """g = -|h + r - t|², the squared L2 form of Bordes et al. 2013."""
+
+    def of_pairs(self, query: Tensor, candidate: Tensor) -> Tensor:
+        return -(query - candidate).square().sum(-1)
+
+    def of_all(self, query: Tensor, candidate: Tensor) -> Tensor:
+        norms = query.square().sum(1, keepdim=True) + candidate.square().sum(1)
+        return 2 * query @ candidate.T - norms
+
+
+class TransEL1(_Translation):
+    """g = -‖h + r - t‖₁, the L1 form of Bordes et al. 2013."""
+
+    def of_pairs(self, query: Tensor, candidate: Tensor) -> Tensor:
+        return -(query - candidate).abs().sum(-1)
+
+    def of_all(self, query: Tensor, candidate: Tensor) -> Tensor:
+        return -torch.cdist(query, candidate, p=1.0)
 
 
 SCORERS: dict[str, type[Scorer]] = {
     "distmult": DistMult,
     "complex": ComplEx,
     "transe": TransE,
+    "transe_l1": TransEL1,
     "urge": Proximity,
 }
 
