@@ -6,12 +6,13 @@ import gzip
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from offprints.data import MalformedLine, MissingFile
 from offprints.errors import CorruptFile, InputError
 
-from ukge import Facts, load_graph, read_graph
+from ukge import Facts, graph_from_table, load_graph, read_graph
 from ukge.reading import DuplicateFact, normalized
 
 
@@ -104,6 +105,55 @@ def test_a_duplicate_with_another_confidence_needs_a_policy(tmp_path: Path) -> N
         assert found.train.confidence.tolist() == pytest.approx(confidence), policy
     with pytest.raises(InputError, match="first"):
         read_graph(path, duplicates="first")
+
+
+def test_a_table_in_memory_gives_the_graph_of_its_file(tmp_path: Path) -> None:
+    lines = [
+        f"p{a}\tr{a % 2}\tp{b}\t{(a + b) / 40}" for a in range(20) for b in range(20) if (a * b) % 7 == 1
+    ]
+    file = read_graph(write(tmp_path / "facts.tsv", *lines))
+    rows = [line.split("\t") for line in lines]
+    columns = {name: [row[i] for row in rows] for i, name in enumerate(("head", "relation", "tail"))}
+    columns["confidence"] = [float(row[3]) for row in rows]
+    for table in (columns, pd.DataFrame(columns)):
+        graph = graph_from_table(table)
+        assert graph.entities.names == file.entities.names and len(graph.test) > 0
+        for split in ("train", "valid", "test"):
+            assert graph.split(split).keys(20).tolist() == file.split(split).keys(20).tolist()
+            assert graph.split(split).confidence.tolist() == file.split(split).confidence.tolist()
+
+
+def test_a_table_may_name_entities_by_numbers() -> None:
+    graph = graph_from_table(
+        pd.DataFrame({"head": [7, 8], "relation": [0, 0], "tail": [8, 9], "confidence": [0, 1]}),
+        test=0,
+        valid=0,
+    )
+    assert graph.entities.names == ("7", "8", "9") and graph.train.confidence.tolist() == [0.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"confidence": [0.5, 1.5]}, "row 1: confidence 1.5.*normalize"),
+        ({"confidence": [float("nan"), 1]}, "row 0: confidence nan is not finite"),
+        ({"confidence": ["0.5", "high"]}, "not a number"),
+        ({"head": ["a", None]}, "row 1: the head is missing"),
+        ({"tail": ["", "b"]}, "row 0: the tail is missing"),
+        ({"relation": ["r"]}, "one length"),
+        ({"head": [], "relation": [], "tail": [], "confidence": []}, "no facts"),
+        ({"confidence": None}, "no column 'confidence'"),
+    ],
+)
+def test_a_wrong_table_is_named_by_its_row(change: dict[str, list | None], message: str) -> None:
+    table = {
+        "head": ["a", "b"],
+        "relation": ["r", "r"],
+        "tail": ["b", "c"],
+        "confidence": [0.5, 0.5],
+    } | change
+    with pytest.raises(InputError, match=message):
+        graph_from_table({name: column for name, column in table.items() if column is not None}, name="mine")
 
 
 def test_an_exact_repeat_is_no_contradiction(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from ukge.mining import mine_rules
 from ukge.model import UKGE
 from ukge.ndcg import Queries, ndcg, places
 from ukge.predictor import ModelPredictor, Predictor
-from ukge.reading import read_graph
+from ukge.reading import graph_from_table, read_graph
 from ukge.rules import Rule, RuleError, parse_rule
 from ukge.training import Trainer, TrainingOptions
 
@@ -56,6 +56,7 @@ __all__ = [
     "audit",
     "calibrate",
     "clean_test",
+    "graph_from_table",
     "ground",
     "load_graph",
     "mine_rules",

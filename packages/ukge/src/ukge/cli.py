@@ -37,7 +37,7 @@ from ukge.runs import (
     open_run,
     training_facts,
 )
-from ukge.serve import server
+from ukge.serve import Bounds, server
 from ukge.training import Trainer, TrainingOptions
 
 SHOWN = (
@@ -211,7 +211,10 @@ def serve(config: Config, run: Run) -> Results:
     """Serve a trained model (checkpoint=RUN) over HTTP with JSON until Ctrl-C."""
     completion = open_run(_required(config.checkpoint, "checkpoint=<run directory>")).completion
     run.dataset(completion.graph.name, completion.graph.checksums)
-    with server(completion, config.serve.host, config.serve.port) as listening:
+    if config.serve.waiting < 1:
+        raise InputError(f"serve.waiting={config.serve.waiting} must be 1 or more")
+    bounds = Bounds(waiting=config.serve.waiting)
+    with server(completion, config.serve.host, config.serve.port, bounds) as listening:
         run.log.info(
             "http://%s:%d answers /health, /confidence and /complete",
             config.serve.host,

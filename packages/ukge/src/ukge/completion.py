@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from offprints.errors import InputError
@@ -21,6 +22,25 @@ from ukge.predictor import ModelPredictor
 from ukge.rules import Atom, Constant, Rule, Term, Variable
 
 NamedFact = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Question:
+    """Which tails (given, relation, ?) or heads (?, relation, given) has; `Completion.question` looks the names up.
+
+    Attributes:
+        given: id of the entity.
+        relation: id.
+        tails: ask for tails, else for heads.
+        k: answers, at most.
+        new_only: leave out facts of the training split.
+    """
+
+    given: int
+    relation: int
+    tails: bool
+    k: int
+    new_only: bool
 
 
 @dataclass(frozen=True)
@@ -45,7 +65,11 @@ class Completion:
         Raises:
             UnknownName: a name is not in the graph; the nearest are offered.
         """
-        return self.calibration(ModelPredictor(self.model).predict(self.ids(facts)))
+        return self.believed(self.ids(facts))
+
+    def believed(self, facts: Facts) -> Floats:
+        """Calibrated confidence of facts by their ids, (n,); what `facts` says of it is not read."""
+        return self.calibration(ModelPredictor(self.model).predict(facts))
 
     def ids(self, facts: Sequence[NamedFact]) -> Facts:
         """Named facts as ids, with confidence 0.
@@ -86,23 +110,56 @@ class Completion:
             UnknownName: a name is not in the graph; the nearest are offered.
             InputError: both or neither of head and tail are given, or k is less than 1.
         """
+        return self.answers([self.question(relation, head, tail, k, new_only)])[0]
+
+    def question(
+        self,
+        relation: str,
+        head: str | None = None,
+        tail: str | None = None,
+        k: int = 10,
+        new_only: bool = False,
+    ) -> Question:
+        """What `top` asks, with its names looked up.
+
+        Raises:
+            UnknownName: as `top`.
+            InputError: as `top`.
+        """
         if (head is None) == (tail is None):
             raise InputError("give a head to ask for tails, or a tail to ask for heads")
         if k < 1:
             raise InputError(f"k={k} must be 1 or more")
+        given = self.graph.entities.id(head if head is not None else str(tail))
+        return Question(given, self.graph.relations.id(relation), head is not None, k, new_only)
+
+    def answers(self, questions: Sequence[Question]) -> list[pd.DataFrame]:
+        """The tables of `top` for several questions, which are scored together."""
+        logits: dict[int, Tensor] = {}
+        device = self.model.entity.device
+        for tails in (True, False):
+            rows = [row for row, question in enumerate(questions) if question.tails == tails]
+            if not rows:
+                continue
+            given = torch.tensor([questions[row].given for row in rows], device=device)
+            relation = torch.tensor([questions[row].relation for row in rows], device=device)
+            with torch.no_grad():
+                scored = (
+                    self.model.tail_logits(given, relation)
+                    if tails
+                    else self.model.head_logits(relation, given)
+                )
+            logits |= dict(zip(rows, scored, strict=True))
+        return [self._table(question, logits[row]) for row, question in enumerate(questions)]
+
+    def _table(self, question: Question, logit: Tensor) -> pd.DataFrame:
         graph = self.graph
-        r = graph.relations.id(relation)
-        given = graph.entities.id(head if head is not None else str(tail))
-        one, relation_id = torch.tensor([given]), torch.tensor([r])
-        with torch.no_grad():
-            ask = self.model.tail_logits if head is not None else self.model.head_logits
-            logit = (ask(one, relation_id) if head is not None else ask(relation_id, one))[0]
-            said = self.model.confidence(logit).double().cpu().numpy()
-        stored = self._stored(given, r, tails=head is not None)
+        said = self.model.confidence(logit).double().cpu().numpy()
+        stored = self._stored(question.given, question.relation, question.tails)
         order = np.argsort(-logit.cpu().numpy(), kind="stable")
-        if new_only:
+        if question.new_only:
             order = order[np.isnan(stored[order])]
-        order = order[:k]
+        order = order[: question.k]
         names = [graph.entities.names[i] for i in order]
         return pd.DataFrame(
             {

@@ -124,10 +124,12 @@ class ServeConfig:
     Attributes:
         host: address to listen on.
         port: port; 0 takes a free one.
+        waiting: requests that may wait for the next pass; one more is answered with status 503.
     """
 
     host: str = "127.0.0.1"
     port: int = 8000
+    waiting: int = 64
 
 
 @dataclass

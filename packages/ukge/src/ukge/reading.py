@@ -1,4 +1,7 @@
-"""Files of `head<TAB>relation<TAB>tail<TAB>confidence`, plain or gzip, to facts; what is wrong is named by file and line."""
+"""Files of `head<TAB>relation<TAB>tail<TAB>confidence`, plain or gzip, and tables in memory to facts.
+
+What is wrong is named by file and line, or by row.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,11 @@ import gzip
 import hashlib
 import math
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Any, Literal, Protocol, cast, get_args
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from offprints.data import MalformedLine, MissingFile
 from offprints.errors import CorruptFile, InputError
@@ -22,6 +26,12 @@ Duplicates = Literal["error", "keep", "last", "mean", "max"]
 Normalize = Literal["none", "minmax", "log"]
 COLUMNS = ("head", "relation", "tail", "confidence")
 _SPLIT_NAMES = {"train": ("train",), "valid": ("valid", "val", "dev"), "test": ("test",)}
+
+
+class Table(Protocol):
+    """Gives a column by its name."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
 
 
 class DuplicateFact(InputError):
@@ -62,10 +72,7 @@ def read_graph(
         InputError: an option has no such value.
     """
     path = Path(path)
-    policy = cast(Duplicates, _one_of(duplicates, get_args(Duplicates), "duplicates"))
-    scale = cast(Normalize, _one_of(normalize, get_args(Normalize), "normalize"))
-    if valid < 0 or test < 0 or valid + test >= 1:
-        raise InputError(f"valid={valid} and test={test} must be shares that leave some for train")
+    policy, scale = _options(duplicates, normalize, valid, test)
     if path.is_dir():
         files = {split: _find(path, names) for split, names in _SPLIT_NAMES.items()}
     elif path.is_file():
@@ -73,32 +80,87 @@ def read_graph(
     else:
         raise MissingFile(f"no file or folder {path}")
     frames = {split: read_rows(file, bounded=scale == "none") for split, file in files.items()}
-    rows = pd.concat(frames.values(), ignore_index=True)
-    rows["confidence"] = normalized(rows["confidence"].to_numpy(), scale)
-    entities = Vocabulary("entity", tuple(pd.unique(pd.concat([rows["head"], rows["tail"]]))))
-    relations = Vocabulary("relation", tuple(pd.unique(rows["relation"])))
-    everything = Facts.of(
-        entities.ids(rows["head"].tolist()),
-        relations.ids(rows["relation"].tolist()),
-        entities.ids(rows["tail"].tolist()),
-        rows["confidence"].to_numpy(),
-    )
+    where = [str(file) for file in files.values()]
+    entities, relations, parts = _numbered(list(frames.values()), where, policy, scale)
     if "all" in files:
-        everything = resolve_duplicates(everything, policy, str(path), len(entities))
-        parts = split_facts(everything, len(entities), valid, test, seed)
-    else:
-        ends = np.cumsum([len(frame) for frame in frames.values()])
-        starts = ends - [len(frame) for frame in frames.values()]
-        parts = [
-            resolve_duplicates(everything[start:end], policy, str(file), len(entities))
-            for start, end, file in zip(starts, ends, files.values(), strict=True)
-        ]
+        parts = split_facts(parts[0], len(entities), valid, test, seed)
     checksums = {file.name: _sha256(file) for file in files.values()}
     title = name or path.name.split(".")[0]
     train, valid_facts, test_facts = parts
     return UncertainGraph(
         title, entities, relations, train, valid_facts, test_facts, strong=strong, checksums=checksums
     )
+
+
+def graph_from_table(
+    table: Table,
+    *,
+    name: str = "table",
+    valid: float = 0.1,
+    test: float = 0.1,
+    seed: int = 0,
+    duplicates: str = "error",
+    normalize: str = "none",
+    strong: float = 0.7,
+) -> UncertainGraph:
+    """A graph from a table in memory, split as `read_graph` splits one file.
+
+    Args:
+        table: anything that gives the columns head, relation, tail and confidence by name: a pandas DataFrame, a dict of lists.
+            Names that are no strings, such as numbers, are taken as they print.
+        name: of the graph.
+        valid: as `read_graph`.
+        test: as `read_graph`.
+        seed: as `read_graph`.
+        duplicates: as `read_graph`.
+        normalize: as `read_graph`.
+        strong: as `read_graph`.
+
+    Raises:
+        InputError: a column is missing or of another length, a name is missing or empty, or a confidence is no number or not in
+            range; names the row, counted from 0.
+        DuplicateFact: as `read_graph`.
+    """
+    policy, scale = _options(duplicates, normalize, valid, test)
+    rows = table_rows(table, name, bounded=scale == "none")
+    entities, relations, parts = _numbered([rows], [name], policy, scale)
+    train, valid_facts, test_facts = split_facts(parts[0], len(entities), valid, test, seed)
+    digest = hashlib.sha256(rows.to_csv(sep="\t", header=False, index=False).encode()).hexdigest()
+    return UncertainGraph(
+        name, entities, relations, train, valid_facts, test_facts, strong=strong, checksums={name: digest}
+    )
+
+
+def table_rows(table: Table, name: str, bounded: bool = True) -> pd.DataFrame:
+    """As `read_rows`, of a table in memory; `name` stands for it in errors."""
+    columns = {column: _column(table, column, name) for column in COLUMNS}
+    shapes = {column: values.shape for column, values in columns.items()}
+    if len(set(shapes.values())) != 1 or len(shapes["head"]) != 1:
+        raise InputError(f"{name}: columns must be vectors of one length, got {shapes}")
+    if not shapes["head"][0]:
+        raise InputError(f"{name}: there are no facts")
+    for column in COLUMNS[:3]:
+        given = columns[column]
+        texts = [str(value) for value in given]
+        absent = np.asarray(pd.isna(given)) | np.array([text == "" for text in texts])
+        if absent.any():
+            raise InputError(f"{name}, row {int(absent.argmax())}: the {column} is missing")
+        columns[column] = np.array(texts, dtype=object)
+    try:
+        confidence = columns["confidence"].astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name}: a confidence is not a number: {error}") from None
+    wrong = ~np.isfinite(confidence)
+    if bounded:
+        wrong |= (confidence < 0) | (confidence > 1)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise InputError(
+            f"{name}, row {row}: confidence {confidence[row]} is not in [0, 1]; raw scores need normalize=minmax or log"
+            if np.isfinite(confidence[row])
+            else f"{name}, row {row}: confidence {confidence[row]} is not finite"
+        )
+    return pd.DataFrame(columns | {"confidence": confidence})
 
 
 def read_rows(path: Path, bounded: bool = True) -> pd.DataFrame:
@@ -223,6 +285,44 @@ def normalized(values: Floats, how: Normalize) -> Floats:
     span = values.max() - values.min()
     # One value only says that all facts are equally certain.
     return np.ones_like(values) if span == 0 else 0.1 + 0.9 * (values - values.min()) / span
+
+
+def _column(table: Table, column: str, name: str) -> NDArray[Any]:
+    try:
+        return np.asarray(table[column])
+    except KeyError:
+        raise InputError(f"{name}: there is no column {column!r}; a table has {', '.join(COLUMNS)}") from None
+
+
+def _options(duplicates: str, normalize: str, valid: float, test: float) -> tuple[Duplicates, Normalize]:
+    policy = cast(Duplicates, _one_of(duplicates, get_args(Duplicates), "duplicates"))
+    scale = cast(Normalize, _one_of(normalize, get_args(Normalize), "normalize"))
+    if valid < 0 or test < 0 or valid + test >= 1:
+        raise InputError(f"valid={valid} and test={test} must be shares that leave some for train")
+    return policy, scale
+
+
+def _numbered(
+    frames: list[pd.DataFrame], where: list[str], policy: Duplicates, scale: Normalize
+) -> tuple[Vocabulary, Vocabulary, list[Facts]]:
+    """Vocabularies of all rows, and the facts of each part with its repeats resolved."""
+    rows = pd.concat(frames, ignore_index=True)
+    rows["confidence"] = normalized(rows["confidence"].to_numpy(), scale)
+    entities = Vocabulary("entity", tuple(pd.unique(pd.concat([rows["head"], rows["tail"]]))))
+    relations = Vocabulary("relation", tuple(pd.unique(rows["relation"])))
+    everything = Facts.of(
+        entities.ids(rows["head"].tolist()),
+        relations.ids(rows["relation"].tolist()),
+        entities.ids(rows["tail"].tolist()),
+        rows["confidence"].to_numpy(),
+    )
+    ends = np.cumsum([len(frame) for frame in frames])
+    starts = ends - [len(frame) for frame in frames]
+    parts = [
+        resolve_duplicates(everything[start:end], policy, place, len(entities))
+        for start, end, place in zip(starts, ends, where, strict=True)
+    ]
+    return entities, relations, parts
 
 
 def _raise_malformed(path: str | Path, lines: list[str], first: int, bounded: bool) -> None:

@@ -1,27 +1,35 @@
 """A trained model over HTTP with JSON, from the standard library alone.
 
     GET  /health                                      {"graph": "ppi5k", "entities": 4999, "relations": 7}
-    POST /confidence  {"facts": [[h, r, t], ...]}     {"confidence": [...]}; the facts of a request are one batch
+    POST /confidence  {"facts": [[h, r, t], ...]}     {"confidence": [...]}
     POST /complete    {"head": h, "relation": r, "k": 5}  or with "tail"; {"answers": [{"entity": ..., "confidence": ...}, ...]}
 
-What a request may ask is bounded: the bytes of its body, its facts, and k. Wrong input is answered with status 400, too much with 413,
-and a sentence that says what is wrong. There is no authentication: it listens on this machine unless told otherwise.
+Requests that come in while others are answered wait, and are then scored together in one pass. What a request may ask is bounded (the
+bytes of its body, its facts, and k), and so is how many may wait. Wrong input is answered with status 400, too much with 413, too many
+with 503, and a sentence that says what is wrong. There is no authentication: it listens on this machine unless told otherwise.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
 
 from offprints.errors import InputError
 
-from ukge.completion import Completion
+from ukge.completion import Completion, Question
+from ukge.facts import Facts, Floats
+from ukge.together import Busy, Together
 
+Passes: TypeAlias = "Together[Facts | Question, Floats | pd.DataFrame]"
+_NONE: Mapping[str, str] = MappingProxyType({})
 _SECONDS = 10.0  # that a client may take to send its request
 
 
@@ -33,11 +41,13 @@ class Bounds:
         body: bytes.
         facts: in one request.
         answers: k.
+        waiting: requests that wait for the next pass; one more is told to come back later.
     """
 
     body: int = 1 << 20
     facts: int = 10_000
     answers: int = 1_000
+    waiting: int = 64
 
 
 class TooMuch(InputError):
@@ -59,10 +69,11 @@ def server(
         InputError: the address cannot be listened on.
     """
     limits = bounds or Bounds()
-    one_at_a_time = threading.Lock()  # torch uses every core for one product already
+    # One pass at a time: torch uses every core for one product already.
+    passes: Passes = Together(lambda asked: _score(completion, asked), limits.waiting)
     answers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-        "/confidence": lambda asked: _confidence(completion, asked, limits),
-        "/complete": lambda asked: _complete(completion, asked, limits),
+        "/confidence": lambda asked: _confidence(completion, passes, asked, limits),
+        "/complete": lambda asked: _complete(completion, passes, asked, limits),
     }
 
     class Handler(BaseHTTPRequestHandler):
@@ -94,8 +105,9 @@ def server(
                 asked = json.loads(self.rfile.read(int(length)))
                 if not isinstance(asked, dict):
                     raise InputError("the body must be a JSON object")
-                with one_at_a_time:
-                    found = answer(asked)
+                found = answer(asked)
+            except Busy as error:
+                self._send(503, {"error": str(error)}, {"Retry-After": "1"})
             except TooMuch as error:
                 self._send(413, {"error": str(error)})
             except InputError as error:
@@ -110,11 +122,13 @@ def server(
             self.close_connection = True
             self._send(status, {"error": why})
 
-        def _send(self, status: int, content: dict[str, Any]) -> None:
+        def _send(self, status: int, content: dict[str, Any], headers: Mapping[str, str] = _NONE) -> None:
             body = json.dumps(content, allow_nan=False).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
+            for name, value in headers.items():
+                self.send_header(name, value)
             if self.close_connection:
                 self.send_header("Connection", "close")
             self.end_headers()
@@ -129,7 +143,19 @@ def server(
         raise InputError(f"cannot listen on {host}:{port}: {error}") from error
 
 
-def _confidence(completion: Completion, asked: dict[str, Any], limits: Bounds) -> dict[str, Any]:
+def _score(completion: Completion, asked: list[Facts | Question]) -> list[Floats | pd.DataFrame]:
+    """All that is asked, facts by one product and questions by another."""
+    facts = [one for one in asked if isinstance(one, Facts)]
+    believed = completion.believed(Facts.concatenate([Facts.empty(), *facts]))
+    ends = np.cumsum([len(one) for one in facts])
+    parts = iter(np.split(believed, ends[:-1]) if facts else [])
+    tables = iter(completion.answers([one for one in asked if isinstance(one, Question)]))
+    return [next(parts) if isinstance(one, Facts) else next(tables) for one in asked]
+
+
+def _confidence(
+    completion: Completion, passes: Passes, asked: dict[str, Any], limits: Bounds
+) -> dict[str, Any]:
     facts = asked.get("facts")
     if not isinstance(facts, list):
         raise InputError('expected {"facts": [[head, relation, tail], ...]}')
@@ -138,10 +164,14 @@ def _confidence(completion: Completion, asked: dict[str, Any], limits: Bounds) -
     for number, fact in enumerate(facts):
         if not (isinstance(fact, list) and len(fact) == 3 and all(isinstance(name, str) for name in fact)):
             raise InputError(f"fact {number} is not [head, relation, tail] of three names")
-    return {"confidence": completion.confidence([(h, r, t) for h, r, t in facts]).tolist()}
+    believed = passes.ask(completion.ids([(h, r, t) for h, r, t in facts]))
+    assert isinstance(believed, np.ndarray)
+    return {"confidence": believed.tolist()}
 
 
-def _complete(completion: Completion, asked: dict[str, Any], limits: Bounds) -> dict[str, Any]:
+def _complete(
+    completion: Completion, passes: Passes, asked: dict[str, Any], limits: Bounds
+) -> dict[str, Any]:
     names = {key: asked.get(key) for key in ("head", "relation", "tail")}
     wrong = [key for key, name in names.items() if not (name is None or isinstance(name, str))]
     if wrong or names["relation"] is None:
@@ -151,9 +181,11 @@ def _complete(completion: Completion, asked: dict[str, Any], limits: Bounds) -> 
         raise InputError(f"k must be a whole number, not {k!r}")
     if k > limits.answers:
         raise TooMuch(f"k={k}, more than {limits.answers}")
-    table = completion.top(
+    question = completion.question(
         str(names["relation"]), names["head"], names["tail"], k, bool(asked.get("new_only", False))
     )
+    table = passes.ask(question)
+    assert isinstance(table, pd.DataFrame)
     return {
         "answers": [
             {
