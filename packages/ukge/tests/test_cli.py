@@ -39,7 +39,7 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(facts: Path) -> Path:
     done = ukge(
         facts.parent, "task=train", "dataset=file", f"dataset.path={facts}", *SMALL, "psl.source=rules", f"psl.rules=['{RULE}']",
-        "psl.min_body=0.3", "hydra.run.dir=run",
+        "psl.min_body=0.3", "evaluation.facts=['p1 | likes | p2']", "hydra.run.dir=run",
     )  # fmt: skip
     assert done.code == 0, done.err
     return facts.parent / "run"
@@ -54,6 +54,7 @@ def test_training_on_a_file_leaves_all_three_tasks_beside_the_baselines(trained:
     published = "mse_pos_neg mae_pos_neg mse_pos ndcg_linear ndcg_exp ndcg_linear_published_ties f1 accuracy"
     assert {f"test/{name}" for name in published.split()} <= set(metrics)
     assert metrics["lookup/mse_pos_neg"] > 0
+    assert 0 <= metrics["said/p1 likes p2"] <= 1
     assert {path.stem for path in (trained / "figures").glob("*.png")} == {
         "training",
         "reliability",
@@ -96,6 +97,7 @@ def test_rules_are_mined_grounded_and_propagated(facts: Path, tmp_path: Path) ->
     assert done.code == 0, done.err
     metrics = metrics_of(tmp_path / "run")
     assert metrics["rules/groundings"] > metrics["rules/new_groundings"] > 0
+    assert 0 < metrics["rules/1/hit_ratio"] < 1
     assert len((tmp_path / "run" / "derived.tsv").read_text().splitlines()) == metrics["rules/derived"] + 1
 
 
@@ -125,7 +127,9 @@ def test_the_main_job_compares_the_variants(tmp_path: Path) -> None:
 
 def test_the_audit_of_the_embedded_graph_finds_no_leak(tmp_path: Path) -> None:
     assert ukge(tmp_path, "task=audit", "hydra.run.dir=run").code == 0
-    assert metrics_of(tmp_path / "run")["test/pair_in_train"] == 0
+    metrics = metrics_of(tmp_path / "run")
+    assert metrics["test/pair_in_train"] == 0
+    assert metrics["graph/facts"] > metrics["test/train_rows"] > metrics["graph/entities"]
 
 
 @pytest.mark.parametrize(
@@ -142,6 +146,8 @@ def test_the_audit_of_the_embedded_graph_finds_no_leak(tmp_path: Path) -> None:
         (["task=rules", "psl.source=rules", "psl.rules=['lies_in(A, B) -> lies_im(A, B)']"], "lies_in"),
         (["task=rules", "psl.source=rules", "psl.rules=['lies_in(A, B) -> ']"], "column"),
         (["task=train", "psl.source=published"], "published"),
+        (["task=train", "evaluation.facts=['a | b']"], "head | relation | tail"),
+        (["task=train", "evaluation.facts=['territory:CHE | lies_in | area:155']"], "territory:CH"),
         (["task=train", "psl.most=5"], "partial groundings"),
         (["task=predict", "checkpoint=nowhere"], "not the directory of a run"),
         (["task=predict"], "checkpoint"),

@@ -15,7 +15,7 @@ from ukge import Facts
 from ukge.atoms import Atoms
 from ukge.grounding import GroundingTooLarge, ground, propagate
 from ukge.logic import conjunction, disjunction, distance, implication, negation
-from ukge.mining import mine_rules
+from ukge.mining import fit_of_rule, mine_rules
 from ukge.rules import RuleError, parse_rule
 from ukge.synthetic import random_facts
 
@@ -149,6 +149,18 @@ def test_a_rule_that_explodes_is_refused_before_it_is_joined() -> None:
         ground([everything], facts, ENTITIES, RELATIONS, most=10_000)
     with pytest.raises(GroundingTooLarge):
         mine_rules(facts, ENTITIES, RELATIONS, most=10, min_body=0.0)
+
+
+def test_a_written_rule_fits_as_the_mined_one() -> None:
+    facts = random_facts(150, 8, 3)
+    mined = mine_rules(facts, ENTITIES, RELATIONS, min_hit_ratio=0.1, min_hits=5, min_body=0.3)
+    assert len({one.hits for one in mined}) > 3
+    for one in mined[:: max(1, len(mined) // 10)]:
+        assert fit_of_rule(one.rule, facts, ENTITIES, RELATIONS, min_body=0.3).implied <= one.implied
+    # Where all facts are certain, no conjunction is 0 and every path counts in both.
+    sure = Facts.of(facts.head, facts.relation, facts.tail, np.ones(len(facts)))
+    for one in mine_rules(sure, ENTITIES, RELATIONS, min_hit_ratio=0.1, min_hits=5)[::9]:
+        assert fit_of_rule(one.rule, sure, ENTITIES, RELATIONS) == one
 
 
 def test_unknown_names_in_a_rule_get_the_nearest() -> None:

@@ -19,11 +19,13 @@ class Audit:
     """Leaks and defects of a graph.
 
     Attributes:
+        statistics: entities, relations, facts of all splits, and mean and standard deviation of their confidence (Table 1).
         measures: name -> value, for results.json; shares are of the test facts, counts say so by their name.
         relations: one row a relation: its name, facts in each split, mean confidence in train, and the share of its test facts
             whose pair is seen in train.
     """
 
+    statistics: dict[str, float]
     measures: dict[str, float]
     relations: pd.DataFrame
 
@@ -66,7 +68,14 @@ def audit(graph: UncertainGraph) -> Audit:
             "penalty_mse": float(np.square(_stored(graph, keys[fitting | testing])).sum() / mixed),
             "all_weak_accuracy": float((mixed - (test.confidence > graph.strong).sum()) / mixed),
         }
-    return Audit(measures, _by_relation(graph, pair))
+    statistics = {
+        "entities": float(entities),
+        "relations": float(graph.num_relations),
+        "facts": float(len(everything)),
+        "mean_confidence": float(everything.confidence.mean()),
+        "deviation_of_confidence": float(everything.confidence.std()),
+    }
+    return Audit(statistics, measures, _by_relation(graph, pair))
 
 
 def clean_test(graph: UncertainGraph, reverse: bool = True) -> tuple[Facts, Facts | None]:

@@ -25,9 +25,10 @@ from ukge.evaluation import Evaluation
 from ukge.facts import Facts
 from ukge.graph import UncertainGraph
 from ukge.grounding import ground, propagate
-from ukge.mining import mine_rules, rule_table
+from ukge.mining import fit_of_rule, mine_rules, rule_table
 from ukge.model import UKGE
 from ukge.predictor import ModelPredictor, Predictor
+from ukge.rules import parse_rule
 from ukge.runs import (
     build_atoms,
     build_graph,
@@ -91,6 +92,10 @@ def train(config: Config, run: Run) -> Results:
     graph = _graph(config, run)
     evaluation = Evaluation(graph)
     split = config.evaluation.split
+    asked = _asked(config.evaluation.facts)
+    Completion(build_model(config.model, graph, config.seed), graph).ids(
+        asked
+    )  # a wrong name is refused at once
     model, outcome = _fit(
         config.model,
         config.training,
@@ -102,8 +107,12 @@ def train(config: Config, run: Run) -> Results:
         "training",
     )
     rows = {"model": evaluation.report(ModelPredictor(model), split)}
+    said = Completion(model, graph).confidence(asked)
+    if asked:
+        show(pd.DataFrame(asked, columns=["head", "relation", "tail"]).assign(confidence=said), "asked facts")
     metrics = {f"{split}/{name}": value for name, value in rows["model"].items()}
     metrics |= {f"valid/{name}": value for name, value in outcome.best.items()}
+    metrics |= {f"said/{' '.join(fact)}": float(value) for fact, value in zip(asked, said, strict=True)}
     if config.evaluation.baselines:
         rows |= _baselines(graph, evaluation, split)
         for name, row in rows.items():
@@ -170,6 +179,14 @@ def rules(config: Config, run: Run) -> Results:
     show(table.head(25), f"{graph.name}: rules mined from train, bodies above {psl.min_body}")
     table.to_csv(run.directory / "rules.csv", index=False)
     metrics = {"rules/mined": float(len(mined))}
+    written = [parse_rule(text) for text in psl.rules]
+    fits = [
+        fit_of_rule(rule, graph.train, graph.entities, graph.relations, min_body=psl.min_body, most=psl.most)
+        for rule in written
+    ]
+    if fits:
+        show(rule_table(fits), "the rules of psl.rules")
+        metrics |= {f"rules/{number}/hit_ratio": fit.hit_ratio for number, fit in enumerate(fits, 1)}
     used = build_rules(psl, graph) or [one.rule for one in mined]
     if used:
         atoms = ground(
@@ -204,7 +221,10 @@ def audit(config: Config, run: Run) -> Results:
     show(measures, f"{graph.name}: what the splits share")
     show(found.relations.sort_values("test", ascending=False).head(12), "the most frequent relations")
     found.relations.to_csv(run.directory / "relations.csv", index=False)
-    return Results({f"test/{name}": value for name, value in found.measures.items()})
+    return Results(
+        {f"graph/{name}": value for name, value in found.statistics.items()}
+        | {f"test/{name}": value for name, value in found.measures.items()}
+    )
 
 
 def serve(config: Config, run: Run) -> Results:
@@ -348,6 +368,14 @@ def _calibrate(
         "calibration/gap_calibrated": curves["calibrated"].error,
         f"{split}/mse_pos_neg_calibrated": after,
     }
+
+
+def _asked(facts: list[str]) -> list[tuple[str, str, str]]:
+    split = [tuple(part.strip() for part in fact.split("|")) for fact in facts]
+    wrong = [fact for fact, parts in zip(facts, split, strict=True) if len(parts) != 3]
+    if wrong:
+        raise InputError(f"evaluation.facts: {wrong[0]!r} is not of the form head | relation | tail")
+    return [(parts[0], parts[1], parts[2]) for parts in split]
 
 
 def _examples(completion: Completion, count: int = 8) -> pd.DataFrame:

@@ -85,11 +85,13 @@ class EvaluationConfig:
         split: valid or test.
         select: the validation metric that chooses the epoch: mse_pos_neg, mse_pos, or ndcg_linear (higher is better).
         baselines: measure constant, relation mean and lookup beside the model.
+        facts: "head | relation | tail", any number; what the trained model says of them goes to the results as said/...
     """
 
     split: str = "test"
     select: str = "mse_pos_neg"
     baselines: bool = True
+    facts: list[str] = field(default_factory=list)
 
 
 @dataclass

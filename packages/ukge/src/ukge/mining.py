@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from offprints.triples import Vocabulary
 
-from ukge.facts import Facts
-from ukge.grounding import MOST_GROUNDINGS, GroundingTooLarge
+from ukge.facts import Facts, contained
+from ukge.grounding import MOST_GROUNDINGS, GroundingTooLarge, ground
 from ukge.rules import Atom, Rule, Variable
 
 # Shape -> whether the first and the second fact are walked against their direction, and the two body atoms.
@@ -39,7 +39,7 @@ class MinedRule:
     @property
     def hit_ratio(self) -> float:
         """Share of the implied facts that exist."""
-        return self.hits / self.implied
+        return self.hits / max(1, self.implied)
 
 
 def mine_rules(
@@ -89,6 +89,37 @@ def mine_rules(
                     rule = Rule(body, Atom(relations.names[r3], Variable("A"), Variable("C")))
                     found.append(MinedRule(rule, implied, int(hits[r3])))
     return sorted(found, key=lambda mined: -mined.hits)
+
+
+def fit_of_rule(
+    rule: Rule,
+    facts: Facts,
+    entities: Vocabulary,
+    relations: Vocabulary,
+    *,
+    min_body: float = 0.9,
+    most: int = MOST_GROUNDINGS,
+) -> MinedRule:
+    """How well a rule of any form fits the facts.
+
+    Args:
+        rule: the rule.
+        facts: as `mine_rules`.
+        entities: as `mine_rules`.
+        relations: as `mine_rules`.
+        min_body: as `mine_rules`.
+        most: bound on the rows of any join.
+
+    Raises:
+        UnknownName: a relation or entity of the rule is not in the graph.
+        GroundingTooLarge: a join would have more than `most` rows.
+
+    Source: Table 2 of the paper.
+    """
+    atoms = ground([rule], facts, entities, relations, min_body=min_body, most=most)
+    implied = np.unique(atoms[atoms.head != atoms.tail].keys(len(entities)))
+    hits = contained(implied, np.unique(facts.keys(len(entities))))
+    return MinedRule(rule, len(implied), int(hits.sum()))
 
 
 def rule_table(mined: list[MinedRule]) -> pd.DataFrame:
