@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -15,6 +16,8 @@ from offprints.errors import InputError
 from offprints.training import CLOCKS, DivergedError
 
 from ke_gcn import Aligner, AlignmentData, MarginOptions, Split, TrainingOptions, split_pairs
+from ke_gcn.alignment import AlignmentLoss
+from ke_gcn.dangling import dangling_report
 
 
 def noisy_copies(entities: int = 120, relations: int = 4, edges: int = 600, seed: int = 0) -> AlignmentData:
@@ -159,3 +162,99 @@ def test_shared_relations_are_no_relation_alignment() -> None:
         aligner.evaluate_relations()
     with pytest.raises(InputError, match="given, not found"):
         aligner.predict_relations()
+
+
+def test_hard_negatives_are_the_nearest_of_the_other_graph_and_never_the_partner() -> None:
+    aligner = Aligner("TransE", 16, 0, training=options(epochs=3))
+    aligner.fit(DATA, SPLIT)
+    _, graph, model = aligner._needed()
+    numbering = aligner._numbering
+    seeds, left = numbering.place[SPLIT.train], DATA.left[numbering.order]
+    hard = AlignmentLoss(model, graph, seeds, MarginOptions(negatives=3, hard_among=120), left=left)
+    for_left, for_right = hard._draw()
+    with torch.no_grad():
+        e, _ = model(graph)
+    sides = torch.from_numpy(left)
+    assert sides[for_left].all()
+    assert not sides[for_right].any()
+    for (a, b), theirs in zip(hard.seeds.tolist(), for_right, strict=True):
+        distance = (e[a] - e).abs().sum(1)
+        distance[sides] = torch.inf
+        distance[b] = torch.inf
+        expected = distance.argsort()[:3]
+        torch.testing.assert_close(distance[theirs], distance[expected])
+
+
+def test_self_training_finds_pairs_that_are_mostly_right_and_survives_a_stop(tmp_path: Path) -> None:
+    loss = MarginOptions(propose_every=20)
+    split = split_pairs(DATA.pairs, 0.3)
+    unbroken = Aligner("TransE", 32, 1, loss=loss, training=options(epochs=50))
+    unbroken.fit(DATA, split)
+    alone = Aligner("TransE", 32, 1, training=options(epochs=50))
+    alone.fit(DATA, split)
+    assert unbroken.evaluate(split.test).metrics()["mrr"] > alone.evaluate(split.test).metrics()["mrr"]
+
+    _, graph, model = unbroken._needed()
+    place = unbroken._numbering.place
+    again = AlignmentLoss(model, graph, place[split.train], loss, left=DATA.left[unbroken._numbering.order])
+    found = again._propose()
+    true = {tuple(pair) for pair in place[DATA.pairs].tolist()}
+    assert np.mean([tuple(pair) in true for pair in found.tolist()]) > 0.5  # of 84 candidates each
+    assert not set(found.flatten().tolist()) & set(again.seeds.flatten().tolist())
+
+    def stop(row: dict[str, float]) -> None:
+        if row["epoch"] == 27:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Aligner("TransE", 32, 1, loss=loss, training=options(epochs=50)).fit(
+            DATA, split, directory=tmp_path, on_epoch=stop
+        )
+    resumed = Aligner("TransE", 32, 1, loss=loss, training=options(epochs=50))
+    resumed.fit(DATA, split, directory=tmp_path)
+    assert torch.equal(resumed.embed()[0], unbroken.embed()[0])
+
+
+def test_an_aligner_is_saved_and_read_back(tmp_path: Path) -> None:
+    aligner = Aligner("QuatE", 16, 1, alpha=0.2, loss=MarginOptions(margin=2.0), training=options(epochs=4))
+    with pytest.raises(InputError, match="fit the aligner first"):
+        aligner.save(tmp_path / "no.ckpt")
+    aligner.fit(DATA, SPLIT)
+    aligner.save(tmp_path / "aligner.ckpt")
+    again = Aligner.load(tmp_path / "aligner.ckpt", DATA)
+    assert (again.alpha, again.loss.margin, again.score.name) == (0.2, 2.0, "QuatE")
+    assert torch.equal(again.embed()[0], aligner.embed()[0])
+    pd.testing.assert_frame_equal(again.predict(2), aligner.predict(2))
+    with pytest.raises(CheckpointError, match="other data"):
+        Aligner.load(tmp_path / "aligner.ckpt", noisy_copies(seed=1))
+
+
+def test_a_threshold_tells_entities_without_a_counterpart() -> None:
+    near, far = np.linspace(0, 1, 50), np.linspace(0.8, 2, 30)
+    report = dangling_report(near, far, near + 0.001, far + 0.001)
+    assert 0.75 < report.threshold <= 1
+    assert report.recall > 0.8
+    assert report.f1 > 0.85 > 2 * report.share / (1 + report.share)  # what calling all of them so would give
+    assert report.auc > 0.95
+    nothing = dangling_report(near, near, near, near)
+    assert nothing.auc == pytest.approx(0.5)
+    with pytest.raises(InputError, match="finite"):
+        dangling_report(near, far[:0], near, far)
+
+
+def test_entities_that_one_graph_lacks_are_further_from_all_candidates() -> None:
+    data = replace(DATA, pairs=DATA.pairs[:90])  # 30 entities of which no counterpart is known
+    # ... and of which there is none: their partners' triples are taken away.
+    gone = DATA.pairs[90:, 1]
+    triples = data.triples[~np.isin(data.triples[:, [0, 2]], gone).any(1)]
+    data = replace(data, triples=triples)
+    split = split_pairs(data.pairs, 0.4)
+    aligner = Aligner("TransE", 32, 1, training=options())
+    aligner.fit(data, split)
+    report = aligner.evaluate_dangling(split)
+    assert report.auc > 0.6
+    assert len(aligner.predict(1, threshold=report.threshold)) < len(aligner.predict(1))
+    other = Aligner("TransE", 16, 0, training=options(epochs=1))
+    other.fit(DATA, SPLIT)
+    with pytest.raises(InputError, match="every entity"):
+        other.evaluate_dangling(SPLIT)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from offprints.testing import Ended, call
 
@@ -48,6 +50,80 @@ def test_the_main_job_leaves_results_figures_and_correspondences(trained: Path) 
     assert pd.read_csv(trained / "relations.tsv", sep="\t")["left"].nunique() == 10
 
 
+def test_a_trained_alignment_is_evaluated_to_the_same_numbers(trained: Path, tmp_path: Path) -> None:
+    done = ke_gcn(
+        tmp_path,
+        "task=evaluate",
+        f"checkpoint='{trained}'",
+        "evaluation.csls=5",
+        "threads=1",
+        "hydra.run.dir=run",
+    )
+    assert done.code == 0, done.err
+    found = json.loads((tmp_path / "run" / "results.json").read_text())["metrics"]
+    trained_metrics = json.loads((trained / "results.json").read_text())["metrics"]
+    for name in ("hits@1", "left_mrr", "right_hits@10"):
+        assert found[f"test/{name}"] == trained_metrics[f"test/{name}"]
+    assert found["csls/mrr"] != found["test/mrr"]
+    assert 0 < found["test/mutual"] < 1
+
+
+def test_a_trained_alignment_ranks_candidates_and_is_exported(trained: Path, tmp_path: Path) -> None:
+    options = [f"checkpoint='{trained}'", "threads=1", "hydra.run.dir=run"]
+    done = ke_gcn(tmp_path, "task=predict", "predict.entity=Switzerland", "evaluation.k=4", *options)
+    assert done.code == 0, done.err
+    table = pd.read_csv(tmp_path / "run" / "predictions.tsv", sep="\t")
+    assert list(table["rank"]) == [1, 2, 3, 4]
+    assert set(table["left"]) == {"Switzerland"}
+    assert table["score"].is_monotonic_decreasing
+    all_rows = pd.read_csv(trained / "entities.tsv", sep="\t")
+    expected = all_rows[all_rows["left"] == "Switzerland"]["right"].head(4)
+    assert list(table["right"]) == list(expected)
+
+    wrong = ke_gcn(tmp_path, "task=predict", "predict.entity=Switzerlund", options[0], "hydra.run.dir=other")
+    assert wrong.code == 2
+    assert "Switzerland" in wrong.err
+
+    path = tmp_path / "out.npz"
+    done = ke_gcn(tmp_path, "task=export", f"export.path='{path}'", options[0], "hydra.run.dir=exported")
+    assert done.code == 0, done.err
+    with np.load(path) as arrays:
+        assert arrays["entity"].shape == (len(arrays["left"]), 16)
+        assert "Switzerland" in arrays["entities"]
+    done = ke_gcn(tmp_path, "task=export", "export.format=sssom", options[0], "hydra.run.dir=mapping")
+    assert done.code == 0, done.err
+    mapping = pd.read_csv(tmp_path / "mapping" / "alignment.sssom.tsv", sep="\t")
+    assert len(mapping) == all_rows["mutual"].sum()
+    assert mapping["similarity_score"].between(0, 1).all()
+
+
+def test_a_run_that_is_stopped_half_way_and_resumed_has_the_numbers_of_an_unbroken_one(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ke_gcn.alignment import AlignmentLoss
+
+    whole = AlignmentLoss.__call__
+
+    def stopping(self: AlignmentLoss, epoch: int) -> torch.Tensor:
+        if epoch == 13:
+            raise KeyboardInterrupt
+        return whole(self, epoch)
+
+    monkeypatch.setattr(AlignmentLoss, "__call__", stopping)
+    stopped = ke_gcn(tmp_path, *SMALL, "hydra.run.dir=run")
+    assert stopped.code != 0
+    assert not (tmp_path / "run" / "results.json").exists()
+    monkeypatch.setattr(AlignmentLoss, "__call__", whole)
+    resumed = ke_gcn(tmp_path, "resume=run")
+    assert resumed.code == 0, resumed.err
+    ours, theirs = (
+        json.loads((folder / "results.json").read_text())["metrics"] for folder in (tmp_path / "run", trained)
+    )
+    assert {name: value for name, value in ours.items() if name.startswith(("test/", "valid/"))} == {
+        name: value for name, value in theirs.items() if name.startswith(("test/", "valid/"))
+    }
+
+
 def test_two_folders_and_seeds_in_correspondences_out(tmp_path: Path) -> None:
     for side in ("a", "b"):
         (tmp_path / side).mkdir()
@@ -81,6 +157,10 @@ def test_two_folders_and_seeds_in_correspondences_out(tmp_path: Path) -> None:
         (["model.backend=cupy"], "numba"),
         (["dataset.seed_share=0"], "seed_share"),
         (["evaluation.of=words"], "relations"),
+        (["loss.hard_among=3"], "more than negatives"),
+        (["task=evaluate"], "checkpoint="),
+        (["task=predict", "checkpoint=nowhere"], "not the directory of a run"),
+        (["model.baseline=mtransx"], "mtranse"),
     ],
 )
 def test_wrong_input_is_one_message_and_status_2(tmp_path: Path, options: list[str], message: str) -> None:

@@ -14,11 +14,15 @@ from offprints.training import DivergedError, Outcome
 from ke_gcn import special_cases
 from ke_gcn.aligner import Aligner
 from ke_gcn.alignment import MarginOptions
-from ke_gcn.classification import EntityClassifier, EntitySplit, precision_and_ndcg, split_entities
+from ke_gcn.amsterdam import load_am
+from ke_gcn.classification import EntityClassifier, precision_and_ndcg
+from ke_gcn.dangling import DanglingReport
 from ke_gcn.datasets import DATASETS, load_dbp15k, load_folders
+from ke_gcn.freebase import load_fb15k
 from ke_gcn.general import GeneralConv
 from ke_gcn.generic import GenericScore
 from ke_gcn.graph import Graph
+from ke_gcn.labelled import ClassificationData, EntitySplit, split_entities
 from ke_gcn.layer import KEGCNConv
 from ke_gcn.model import KEGCN
 from ke_gcn.pairs import AlignmentData, Split, split_pairs
@@ -27,7 +31,7 @@ from ke_gcn.registry import SCORES, score_named
 from ke_gcn.scores import Score
 from ke_gcn.training import Trainer, TrainingOptions
 from ke_gcn.twins import cldr_twins
-from ke_gcn.wordnet import ClassificationData, load_wordnet
+from ke_gcn.wordnet import load_wordnet
 
 __version__ = "0.1.0"
 
@@ -38,6 +42,7 @@ __all__ = [
     "Aligner",
     "AlignmentData",
     "ClassificationData",
+    "DanglingReport",
     "DivergedError",
     "EntityClassifier",
     "EntitySplit",
@@ -53,7 +58,9 @@ __all__ = [
     "Trainer",
     "TrainingOptions",
     "cldr_twins",
+    "load_am",
     "load_dbp15k",
+    "load_fb15k",
     "load_folders",
     "load_wordnet",
     "precision_and_ndcg",

@@ -5,33 +5,42 @@ aligner.fit(data, split)
 aligner.evaluate(split.test).metrics()
 aligner.predict(k=3)            # left, right, score, rank, mutual
 aligner.predict_relations()
+aligner.save("aligner.ckpt")    # Aligner.load("aligner.ckpt", data)
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from offprints.checkpoint import fingerprint
+from offprints import checkpoint
+from offprints.checkpoint import Checkpoints, fingerprint
+from offprints.data import MissingFile
 from offprints.errors import InputError
 from offprints.training import Outcome
 
 from ke_gcn.alignment import AlignmentLoss, MarginOptions
-from ke_gcn.baselines import Baseline
+from ke_gcn.baselines import baseline_named
+from ke_gcn.dangling import DanglingReport, dangling_report
 from ke_gcn.graph import Graph
+from ke_gcn.locality import neighbours_together
 from ke_gcn.model import KEGCN
 from ke_gcn.pairs import AlignmentData, Split
 from ke_gcn.pattern import Array
 from ke_gcn.ranking import Metric, PairRanking, nearest, rank_pairs
-from ke_gcn.registry import score_named
+from ke_gcn.registry import score_named, score_saved
 from ke_gcn.scores import Score
 from ke_gcn.training import Trainer, TrainingOptions
+
+_KIND = "ke-gcn aligner"
 
 
 class Aligner:
@@ -105,7 +114,13 @@ class Aligner:
         """
         graph, model = self._prepare(data)
         objective = AlignmentLoss(
-            model, graph, split.train, self.loss, relation_seeds=relation_seeds, seed=self.seed
+            model,
+            graph,
+            self._numbering.place[split.train],
+            self.loss,
+            relation_seeds=relation_seeds,
+            left=data.left[self._numbering.order],
+            seed=self.seed,
         )
         trainer = Trainer(
             model,
@@ -121,12 +136,82 @@ class Aligner:
         self._embedded = None
         return outcome
 
+    def restore(
+        self, data: AlignmentData, split: Split, directory: Path | str, relation_seeds: Array | None = None
+    ) -> None:
+        """Take the weights of the best checkpoint of a `fit` with the same arguments, or of the last without validation.
+
+        Raises:
+            MissingFile: there is no checkpoint in the directory.
+            CheckpointError: it is damaged, or of other data, seeds or shapes.
+        """
+        graph, model = self._prepare(data)
+        kept = Checkpoints(Path(directory), "ke-gcn", self._fingerprint(graph, model, split, relation_seeds))
+        found = kept.load_best() or kept.load_last()
+        if found is None:
+            raise MissingFile(f"no checkpoint in {directory}: train first")
+        model.load_state_dict(found.state["model"])
+
+    def save(self, path: Path | str) -> None:
+        """Write options and weights to one file; the data are not in it, only their fingerprint.
+
+        Raises:
+            InputError: nothing is fitted yet.
+        """
+        _, graph, model = self._needed()
+        state = {"options": self._options(), "model": model.state_dict()}
+        checkpoint.save(Path(path), state, _KIND, graph.fingerprint, step=0)
+
+    @classmethod
+    def load(
+        cls,
+        path: Path | str,
+        data: AlignmentData,
+        *,
+        score: Score | None = None,
+        backend: str = "auto",
+        device: torch.device | str = "cpu",
+    ) -> Aligner:
+        """Read back what `save` wrote.
+
+        Args:
+            path: of the file.
+            data: that it was fitted on.
+            score: the score, where it is one of your own and not one of ours with its usual options.
+            backend: of the kernels, see `Graph`.
+            device: where to compute.
+
+        Raises:
+            CheckpointError: the file is damaged, something else, or of other data.
+            InputError: the score is one of your own and was not given.
+        """
+        numbering = neighbours_together(data.triples, data.num_entities)
+        triples = numbering.triples(data.triples)
+        known = Graph(triples, data.num_entities, data.num_relations).fingerprint
+        state = checkpoint.load(Path(path), _KIND, known).state
+        options = dict(state["options"])
+        named = options.pop("score")
+        found = score or score_saved(named, str(path))
+        loss, training = MarginOptions(**options.pop("loss")), TrainingOptions(**options.pop("training"))
+        aligner = cls(
+            found,
+            loss=loss,
+            training=training,
+            backend=backend,
+            device=device,
+            **options,
+        )
+        _, model = aligner._prepare(data)
+        model.load_state_dict(state["model"])
+        return aligner
+
     def embed(self) -> tuple[Tensor, Tensor]:
         """Entities (N, d) and relations (R, d) as the last layer gives them."""
         if self._embedded is None:
             _, graph, model = self._needed()
             with torch.no_grad():
-                self._embedded = model(graph)
+                entities, relations = model(graph)
+            self._embedded = entities[torch.from_numpy(self._numbering.place).to(self.device)], relations
         return self._embedded
 
     def evaluate(self, pairs: Array, metric: Metric = "l1", csls: int = 0) -> PairRanking:
@@ -150,20 +235,57 @@ class Aligner:
         _, relations = self.embed()
         return rank_pairs(relations[data.relation_pairs[:, 0]], relations[data.relation_pairs[:, 1]], metric)
 
-    def predict(self, k: int = 10, *, mutual: bool = False, metric: Metric = "l1") -> pd.DataFrame:
+    def predict(
+        self,
+        k: int = 10,
+        *,
+        mutual: bool = False,
+        metric: Metric = "l1",
+        csls: int = 0,
+        threshold: float | None = None,
+    ) -> pd.DataFrame:
         """The k nearest right entities of every left one.
 
         Args:
             k: candidates for each.
             mutual: only pairs of which each is the other's nearest.
             metric: of the distance; the score is its negative.
+            csls: neighbours of the hub correction, see `rank_pairs`; 0 takes distances as they are.
+            threshold: leave out candidates that are further away; an entity without any then has no counterpart. See
+                `evaluate_dangling` for a good one.
 
         Returns:
             left, right (names), score, rank, mutual; by left entity, best first.
         """
         data, *_ = self._needed()
         left, right = np.flatnonzero(data.left), np.flatnonzero(~data.left)
-        return _candidates(self.embed()[0], left, right, data.entity_name, k, mutual, metric)
+        table = _candidates(self.embed()[0], left, right, data.entity_name, k, mutual, metric, csls)
+        return table if threshold is None else table[table["score"] >= -threshold].reset_index(drop=True)
+
+    def evaluate_dangling(self, split: Split, metric: Metric = "l1", seed: int = 0) -> DanglingReport:
+        """Tell entities without a counterpart by the distance of their nearest candidate; see `dangling`.
+
+        Args:
+            split: its validation pairs, or its seeds where there are none, choose the threshold.
+            metric: of the distance.
+            seed: of the halves of the entities without a counterpart: one chooses the threshold, the other tests it.
+
+        Raises:
+            InputError: every entity has a counterpart.
+        """
+        data, *_ = self._needed()
+        rows = self.embed()[0]
+        left, right = np.flatnonzero(data.left), np.flatnonzero(~data.left)
+        distance, _ = nearest(rows[torch.from_numpy(left)], rows[torch.from_numpy(right)], 1, metric)
+        of_entity = np.full(data.num_entities, np.nan)
+        of_entity[left] = distance[:, 0].cpu().numpy()
+        alone = np.random.default_rng(seed).permutation(np.setdiff1d(left, data.pairs[:, 0]))
+        half = len(alone) // 2
+        if not half:
+            raise InputError(f"{data.name}: every entity of the left graph has a counterpart")
+        chosen_on = split.valid if len(split.valid) else split.train
+        parts = (chosen_on[:, 0], alone[:half], split.test[:, 0], alone[half:])
+        return dangling_report(*(of_entity[part] for part in parts))
 
     def predict_relations(self, k: int = 10, *, mutual: bool = False, metric: Metric = "l1") -> pd.DataFrame:
         """The same for relations.
@@ -180,9 +302,23 @@ class Aligner:
         left, right = (np.unique(data.triples[rows, 1]) for rows in (of_left, ~of_left))
         return _candidates(self.embed()[1], left, right, data.relation_name, k, mutual, metric)
 
+    def _options(self) -> dict[str, Any]:
+        """The arguments of the constructor as plain values; where to compute is not among them."""
+        names = ("dim", "layers", "alpha", "beta", "update_relations", "rel_relu", "baseline", "seed")
+        return {name: getattr(self, name) for name in names} | {
+            "score": self.score.name,
+            "loss": asdict(self.loss),
+            "training": asdict(self.training),
+        }
+
     def _prepare(self, data: AlignmentData) -> tuple[Graph, nn.Module]:
+        self._numbering = neighbours_together(data.triples, data.num_entities)
         graph = Graph(
-            data.triples, data.num_entities, data.num_relations, backend=self.backend, device=self.device
+            self._numbering.triples(data.triples),
+            data.num_entities,
+            data.num_relations,
+            backend=self.backend,
+            device=self.device,
         )
         model = self._model(data).to(self.device)
         self._fitted, self._embedded = (data, graph, model), None
@@ -191,7 +327,7 @@ class Aligner:
     def _model(self, data: AlignmentData) -> nn.Module:
         sizes = (data.num_entities, data.num_relations)
         if self.baseline is not None:
-            return Baseline(self.baseline, *sizes, self.dim, self.layers, seed=self.seed)
+            return baseline_named(self.baseline, *sizes, self.dim, self.layers, seed=self.seed)
         return KEGCN(
             *sizes,
             self.score,
@@ -240,13 +376,14 @@ def _candidates(
     k: int,
     mutual: bool,
     metric: Metric,
+    csls: int = 0,
 ) -> pd.DataFrame:
     if k < 1:
         raise InputError(f"k={k}: ask for one candidate or more")
     there = torch.from_numpy(right).to(rows.device)
     here = torch.from_numpy(left).to(rows.device)
-    distance, place = nearest(rows[here], rows[there], k, metric)
-    _, back = nearest(rows[there], rows[here], 1, metric)
+    distance, place = nearest(rows[here], rows[there], k, metric, csls=csls)
+    _, back = nearest(rows[there], rows[here], 1, metric, csls=csls)
     place = place.cpu()
     k = place.shape[1]
     both = back.cpu()[place[:, 0], 0] == torch.arange(len(left))  # nearest of its nearest

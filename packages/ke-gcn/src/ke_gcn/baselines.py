@@ -2,6 +2,7 @@
 
 All begin with embeddings as KEGCN does, and give entities and relations; they differ in the layer:
 
+- mtranse: no convolution at all; TransE's loss on the triples beside that on the seeds (after Chen et al. 2017).
 - gcn_align: the normalised adjacency with self-loops, no matrix (Wang et al. 2018, structure channel).
 - rgcn: a matrix for each relation and direction, as sums of shared ones (Schlichtkrull et al. 2018).
 - compgcn_sub, compgcn_mult, compgcn_corr: composition with the relation's row (Vashishth et al. 2020).
@@ -19,19 +20,67 @@ from offprints.errors import InputError
 
 from ke_gcn.graph import Direction, Graph
 from ke_gcn.matrices import adjacency, incident, tails_less_heads
-from ke_gcn.model import glorot, initial_rows, unit_rows
+from ke_gcn.model import glorot, initial_rows
 from ke_gcn.ops import aggregate, product, weighted_sum
+from ke_gcn.steps import unit_rows
 
-BASELINES = ("gcn_align", "rgcn", "compgcn_sub", "compgcn_mult", "compgcn_corr", "vr_gcn")
+CONVOLUTIONS = ("gcn_align", "rgcn", "compgcn_sub", "compgcn_mult", "compgcn_corr", "vr_gcn")
+BASELINES = ("mtranse", *CONVOLUTIONS)
 _BASES = 4
 _WAYS: tuple[Direction, Direction] = ("in", "out")
+
+
+class MTransE(nn.Module):
+    """Embeddings that no convolution moves: structure enters by TransE's margin loss on triples.
+
+    Distance, margin and uniform negatives are those that suit rows of length 1; unlike the published MTransE both graphs
+    share one space from the start, as all networks here do.
+
+    Args:
+        num_entities: N.
+        num_relations: R.
+        dim: d.
+        seed: of the initial values.
+        triples: of a graph that an epoch draws; all where it has fewer.
+
+    Raises:
+        InputError: a size is not positive.
+    """
+
+    def __init__(
+        self, num_entities: int, num_relations: int, dim: int = 200, *, seed: int = 0, triples: int = 1 << 14
+    ) -> None:
+        super().__init__()
+        if dim < 1:
+            raise InputError(f"dim={dim} must be 1 or more")
+        generator = torch.Generator().manual_seed(seed)
+        self.entities = nn.Parameter(initial_rows(num_entities, dim, generator))
+        self.relations = nn.Parameter(initial_rows(num_relations, dim, generator))
+        self.triples = triples
+
+    def forward(self, graph: Graph) -> tuple[Tensor, Tensor]:
+        """Entities (N, d) and relations (R, d)."""
+        return unit_rows(self.entities), unit_rows(self.relations)
+
+    def triple_loss(self, graph: Graph, generator: torch.Generator) -> Tensor:
+        """The mean over drawn triples of relu(|h + r - t| + 1 - |h' + r - t'|), one end of each replaced; a scalar."""
+        count = min(self.triples, len(graph))
+        rows = torch.randint(len(graph), (count,), generator=generator)
+        head, relation, tail = torch.from_numpy(graph.triples)[rows].to(graph.device).unbind(1)
+        drawn = torch.randint(graph.num_entities, (count,), generator=generator).to(graph.device)
+        at_head = (torch.rand(count, generator=generator) < 0.5).to(graph.device)
+        e, r = self(graph)
+        true = (e[head] + r[relation] - e[tail]).abs().sum(1)
+        wrong_head, wrong_tail = torch.where(at_head, drawn, head), torch.where(at_head, tail, drawn)
+        false = (e[wrong_head] + r[relation] - e[wrong_tail]).abs().sum(1)
+        return torch.relu(true + 1 - false).mean()
 
 
 class Baseline(nn.Module):
     """One of the networks above.
 
     Args:
-        name: one of BASELINES.
+        name: one of CONVOLUTIONS.
         num_entities: N.
         num_relations: R.
         dim: d of entities and relations.
@@ -53,7 +102,7 @@ class Baseline(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if name not in BASELINES:
+        if name not in CONVOLUTIONS:
             raise InputError(f"baseline {name!r} is unknown: one of {', '.join(BASELINES)}")
         if layers < 1 or dim < 1:
             raise InputError(f"dim={dim} and layers={layers} must be 1 or more")
@@ -147,3 +196,16 @@ def composed_messages(graph: Graph, name: str, e: Tensor, r: Tensor, direction: 
     real, imaginary = aggregate(graph, rows, relations, 2, direction).chunk(2, 1)
     messages: Tensor = torch.fft.irfft(torch.complex(real.contiguous(), imaginary.contiguous()), n=e.shape[1])
     return messages
+
+
+def baseline_named(
+    name: str, num_entities: int, num_relations: int, dim: int = 200, layers: int = 2, *, seed: int = 0
+) -> nn.Module:
+    """One of BASELINES; mtranse has no layers.
+
+    Raises:
+        InputError: there is no such network, or a size does not fit it.
+    """
+    if name == "mtranse":
+        return MTransE(num_entities, num_relations, dim, seed=seed)
+    return Baseline(name, num_entities, num_relations, dim, layers, seed=seed)

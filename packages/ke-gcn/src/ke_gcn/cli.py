@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -13,17 +13,18 @@ from offprints.app import Results, Run, command
 from offprints.errors import InputError
 from offprints.tables import show
 from offprints.training import reported
+from offprints.triples import Vocabulary
 
 from ke_gcn import figures
 from ke_gcn.aligner import Aligner
-from ke_gcn.classification import EntityClassifier, split_entities
-from ke_gcn.config import Config, DatasetConfig
-from ke_gcn.datasets import PAIRS, load_dbp15k, load_folders
-from ke_gcn.pairs import AlignmentData, Split, SplitKind, split_pairs
+from ke_gcn.classification import EntityClassifier
+from ke_gcn.config import Config
+from ke_gcn.export import export_npz, export_sssom
+from ke_gcn.labelled import split_entities
+from ke_gcn.pairs import AlignmentData, Split
 from ke_gcn.pattern import Array
 from ke_gcn.ranking import Metric, PairRanking
-from ke_gcn.twins import cldr_twins
-from ke_gcn.wordnet import Reading, load_wordnet
+from ke_gcn.runs import alignment_data, alignment_split, build_aligner, classification_data, open_run
 
 _SHOWN = 12
 _SUMMARY = ("hits@1", "hits@10", "mrr")
@@ -31,10 +32,10 @@ _SUMMARY = ("hits@1", "hits@10", "mrr")
 
 def align(config: Config, run: Run) -> Results:
     """Align two knowledge graphs: train on the seeds, rank the test pairs both ways, write all correspondences."""
-    data, relation_seeds = _alignment_data(config)
+    data, relation_seeds = alignment_data(config)
     run.dataset(data.name, data.checksums)
-    split = _split(config, data)
-    aligner = _aligner(config, run)
+    split = alignment_split(config, data)
+    aligner = build_aligner(config, run.fabric.device)
     metric = cast(Metric, config.evaluation.metric)
     with reported(run, config.training, "valid/hits@1") as on_epoch:
         outcome = aligner.fit(
@@ -72,13 +73,11 @@ def align(config: Config, run: Run) -> Results:
 
 
 def classify(config: Config, run: Run) -> Results:
-    """Classify the entities of WordNet: train on a tenth of the labels, choose the epoch on another, test on the rest."""
-    options, model = config.dataset, config.model
-    if options.name != "wordnet":
-        raise InputError(f"dataset.name={options.name} cannot be classified: use dataset=wordnet")
-    data = load_wordnet(cast(Reading, options.reading))
+    """Classify entities (wordnet, fb15k, am): train on some labels, choose the epoch on others, test on the rest."""
+    model = config.model
+    data = classification_data(config)
     run.dataset(data.name, data.checksums)
-    split = split_entities(data, seed=config.seed)
+    split = split_entities(data, valid_share=config.dataset.label_valid_share, seed=config.seed)
     classifier = EntityClassifier(
         model.score,
         model.dim,
@@ -92,7 +91,8 @@ def classify(config: Config, run: Run) -> Results:
         backend=model.backend,
         device=run.fabric.device,
     )
-    with reported(run, config.training, "valid/accuracy") as on_epoch:
+    select = "valid/p@5" if data.several else "valid/accuracy"
+    with reported(run, config.training, select) as on_epoch:
         outcome = classifier.fit(
             data,
             split,
@@ -100,14 +100,78 @@ def classify(config: Config, run: Run) -> Results:
             on_epoch=on_epoch,
             uninterrupted=run.uninterrupted,
         )
-    metrics = {"test/accuracy": classifier.accuracy(split.test)}
+    metrics = {f"test/{name}": value for name, value in classifier.evaluate(split.test).items()}
     metrics |= {f"valid/{name}": value for name, value in outcome.best.items()}
-    metrics["data/hypernyms_of_one_class"] = data.agreement("_hypernym")
-    most_frequent = np.bincount(data.labels[split.train]).argmax()
-    metrics["baseline/accuracy"] = float(np.mean(data.labels[split.test] == most_frequent))
+    if "_hypernym" in data.relation_names:
+        metrics["data/hypernyms_of_one_class"] = data.agreement("_hypernym")
+    if not data.several:
+        most_frequent = np.bincount(data.labels[split.train]).argmax()
+        metrics["baseline/accuracy"] = float(np.mean(data.labels[split.test] == most_frequent))
+    classifier.save(run.directory / "classifier.ckpt")
     run.figure("training", figures.training_curve(outcome.history))
     details = {"best_epoch": outcome.best_epoch, "epochs": outcome.epochs, "history": outcome.history}
     return Results(metrics, details)
+
+
+def evaluate(config: Config, run: Run) -> Results:
+    """Rank the test pairs of a trained alignment (checkpoint=RUN); hub correction, and entities without a counterpart, apart."""
+    opened = open_run(_required(config.checkpoint, "checkpoint=<run directory>"), run.fabric.device)
+    data, split, aligner = opened.data, opened.split, opened.aligner
+    run.dataset(data.name, data.checksums)
+    metric = cast(Metric, config.evaluation.metric)
+    asked = replace(opened.config, evaluation=config.evaluation)
+    rankings = _rankings(asked, data, split, aligner, metric)
+    metrics = {
+        f"{where}/{name}": v for where, found in rankings.items() for name, v in found.metrics().items()
+    }
+    if "test" in rankings:
+        metrics["test/mutual"] = float(rankings["test"].mutual.mean())
+    if len(np.setdiff1d(np.flatnonzero(data.left), data.pairs[:, 0])) > 1 and len(split.test):
+        report = aligner.evaluate_dangling(split, metric, config.seed)
+        metrics |= {f"dangling/{name}": value for name, value in report.metrics().items()}
+    shown = {where: found.metrics() for where, found in rankings.items()}
+    rows = [[where, *(found[name] for name in _SUMMARY)] for where, found in shown.items()]
+    show(pd.DataFrame(rows, columns=["", *_SUMMARY]), f"{data.name}: both directions, {metric}")
+    return Results(metrics)
+
+
+def predict(config: Config, run: Run) -> Results:
+    """Rank the candidates of every entity (or predict.entity=NAME) with a trained alignment: checkpoint=RUN."""
+    opened = open_run(_required(config.checkpoint, "checkpoint=<run directory>"), run.fabric.device)
+    run.dataset(opened.data.name, opened.data.checksums)
+    asked, metric = config.predict, cast(Metric, config.evaluation.metric)
+    table = opened.aligner.predict(
+        config.evaluation.k,
+        mutual=asked.mutual,
+        metric=metric,
+        csls=config.evaluation.csls,
+        threshold=asked.threshold,
+    )
+    if asked.entity is not None:
+        names = dict.fromkeys(opened.data.entity_name(int(i)) for i in np.flatnonzero(opened.data.left))
+        Vocabulary("entity of the left graph", tuple(names)).id(
+            asked.entity
+        )  # or an error with the nearest names
+        table = table[table["left"] == asked.entity]
+    table.to_csv(run.directory / "predictions.tsv", sep="\t", index=False)
+    show(table.head(_SHOWN), "candidates, the best first")
+    return Results({"predict/rows": float(len(table)), "predict/entities": float(table["left"].nunique())})
+
+
+def export(config: Config, run: Run) -> Results:
+    """Write a trained alignment (checkpoint=RUN) as npz (embeddings), sssom (mutual pairs) or aligner (for Aligner.load)."""
+    opened = open_run(_required(config.checkpoint, "checkpoint=<run directory>"), run.fabric.device)
+    form = config.export.format
+    endings = {"npz": "npz", "sssom": "sssom.tsv", "aligner": "ckpt"}
+    if form not in endings:
+        raise InputError(f"export.format={form} is unknown: one of {', '.join(endings)}")
+    path = Path(config.export.path or run.directory / f"alignment.{endings[form]}")
+    if form == "aligner":
+        opened.aligner.save(path)
+    else:
+        {"npz": export_npz, "sssom": export_sssom}[form](opened.aligner, opened.data, path)
+    run.log.info("wrote %s (%.1f MB)", path, path.stat().st_size / 1e6)
+    return Results({"export/megabytes": path.stat().st_size / 1e6})
 
 
 def _rankings(
@@ -127,52 +191,6 @@ def _rankings(
     elif len(data.relation_pairs) and config.dataset.relation_seeds is None:
         found["relations"] = aligner.evaluate_relations(metric)
     return found
-
-
-def _alignment_data(config: Config) -> tuple[AlignmentData, Array | None]:
-    options = config.dataset
-    if options.name == "cldr":
-        return cldr_twins(options.keep, config.seed), None
-    if options.name in PAIRS:
-        return load_dbp15k(options.name, relations_shared=options.relations_shared), None
-    if options.name == "folder":
-        left, right, seeds = (_given(options, name) for name in ("left", "right", "seeds"))
-        data = load_folders(left, right, seeds, options.relation_seeds)
-        return data, data.relation_pairs if len(data.relation_pairs) else None
-    raise InputError(f"dataset.name={options.name} cannot be aligned: cldr, {', '.join(PAIRS)} or folder")
-
-
-def _split(config: Config, data: AlignmentData) -> Split:
-    options = config.dataset
-    if options.name == "folder":  # every pair that the user knows is a seed
-        split = split_pairs(data.pairs, 1.0, options.valid_share, "jape", config.seed)
-    else:
-        kind = cast(SplitKind, options.split)
-        split = split_pairs(data.pairs, options.seed_share, options.valid_share, kind, config.seed)
-    if options.shuffle_seeds:
-        wrong = split.train.copy()
-        wrong[:, 1] = np.roll(wrong[:, 1], 1)
-        split = replace(split, train=wrong)
-    return split
-
-
-def _aligner(config: Config, run: Run) -> Aligner:
-    model = config.model
-    return Aligner(
-        model.score,
-        model.dim,
-        model.layers,
-        alpha=model.alpha,
-        beta=model.beta,
-        update_relations=model.update_relations,
-        rel_relu=model.rel_relu,
-        baseline=model.baseline,
-        loss=config.loss,
-        training=config.training,
-        seed=config.seed,
-        backend=model.backend,
-        device=run.fabric.device,
-    )
 
 
 def _write_correspondences(
@@ -213,12 +231,17 @@ def _relation_grid(aligner: Aligner, data: AlignmentData) -> tuple[list[str], li
     return names[0], names[1], distance
 
 
-def _given(options: DatasetConfig, name: str) -> str:
-    value: Any = getattr(options, name)
+def _required(value: str | None, option: str) -> str:
     if value is None:
-        raise InputError(f"dataset.name=folder needs dataset.{name}=PATH")
-    return str(value)
+        raise InputError(f"this task needs {option}")
+    return value
 
 
-TASKS = {"align": align, "classify": classify}
+TASKS = {
+    "align": align,
+    "classify": classify,
+    "evaluate": evaluate,
+    "predict": predict,
+    "export": export,
+}
 main = command("ke_gcn", Config, TASKS, "Knowledge Embedding Based Graph Convolutional Network")

@@ -15,7 +15,7 @@ class DatasetConfig:
     """Which graphs to align, and which pairs are known.
 
     Attributes:
-        name: cldr, zh_en, ja_en, fr_en (DBP15K), folder, or wordnet for classification.
+        name: cldr, zh_en, ja_en, fr_en (DBP15K) or folder; for classification wordnet, fb15k or am.
         relations_shared: DBP15K with common relation ids, as published for entities; false leaves relations to be found.
         split: jape (the last pairs of the file are the seeds) or shuffle.
         seed_share: share of the known pairs that are seeds.
@@ -27,6 +27,7 @@ class DatasetConfig:
         seeds: file of known pairs of entities, left<TAB>right.
         relation_seeds: file of known pairs of relations.
         reading: of wordnet: unified, bipartite or merged.
+        label_valid_share: share of the labels (of am: of those to train on) that chooses the epoch in classification.
     """
 
     name: str = "cldr"
@@ -41,6 +42,7 @@ class DatasetConfig:
     seeds: str | None = None
     relation_seeds: str | None = None
     reading: str = "unified"
+    label_valid_share: float = 0.1
 
 
 @dataclass
@@ -55,7 +57,7 @@ class ModelConfig:
         beta: step of the relations; null takes alpha.
         update_relations: move the relations too.
         rel_relu: the ReLU on relations, as published.
-        baseline: null, gcn_align, rgcn, compgcn_sub, compgcn_mult, compgcn_corr or vr_gcn in the place of KE-GCN.
+        baseline: null, mtranse, gcn_align, rgcn, compgcn_sub, compgcn_mult, compgcn_corr or vr_gcn in the place of KE-GCN.
         backend: auto, numba, torch or dgl.
     """
 
@@ -88,6 +90,34 @@ class EvaluationConfig:
 
 
 @dataclass
+class PredictConfig:
+    """What to predict with a trained alignment (task=predict); evaluation.k, .metric and .csls apply.
+
+    Attributes:
+        entity: name of an entity of the left graph; null ranks the candidates of all.
+        mutual: only pairs of which each is the other's nearest.
+        threshold: leave out candidates at a greater distance: the entity then has no counterpart. task=evaluate finds one.
+    """
+
+    entity: str | None = None
+    mutual: bool = False
+    threshold: float | None = None
+
+
+@dataclass
+class ExportConfig:
+    """What to write of a trained alignment (task=export).
+
+    Attributes:
+        format: npz (embeddings and names), sssom (table of mutual pairs) or aligner (a file for Aligner.load).
+        path: where to; null writes into the run directory.
+    """
+
+    format: str = "npz"
+    path: str | None = None
+
+
+@dataclass
 class Config(RunConfig):
     """All options of `ke-gcn`."""
 
@@ -97,3 +127,5 @@ class Config(RunConfig):
     loss: MarginOptions = field(default_factory=MarginOptions)
     training: TrainingOptions = field(default_factory=TrainingOptions)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    predict: PredictConfig = field(default_factory=PredictConfig)
+    export: ExportConfig = field(default_factory=ExportConfig)

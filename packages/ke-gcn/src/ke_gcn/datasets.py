@@ -1,6 +1,6 @@
 """The data sets of the paper: where they come from, what their files must be, and how to load one for alignment.
 
-Source: Section 5.1 of the paper; DBP15K is the release of JAPE (Sun, Hu and Li 2017).
+Source: the paper's statistics of its data; DBP15K is the release of JAPE (Sun, Hu and Li 2017).
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from offprints.data import DataError, DataFile, Dataset, MalformedLine, MissingF
 from offprints.errors import InputError
 from offprints.triples import KnowledgeGraph
 
+from ke_gcn.amsterdam import AM
+from ke_gcn.freebase import FB15K
 from ke_gcn.pairs import AlignmentData, NamedPair
 from ke_gcn.pattern import Array
 
@@ -96,7 +98,7 @@ WORDNET = Dataset(
     ),
 )
 
-DATASETS = {dataset.name: dataset for dataset in (*DBP15K.values(), WORDNET)}
+DATASETS = {dataset.name: dataset for dataset in (*DBP15K.values(), WORDNET, FB15K, AM)}
 
 
 def load_dbp15k(pair: str, *, relations_shared: bool, root: str | Path | None = None) -> AlignmentData:

@@ -8,7 +8,7 @@
 with a weight w for each triple and s_v for each entity. `special_cases` has the scores that make it a GCN, a W-GCN, an
 R-GCN or a CompGCN.
 
-Source: Section 3 of the paper.
+Source: the general form of the paper.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from torch import Tensor
 from offprints.errors import InputError
 
 from ke_gcn.kernels import Kernels, kernels
-from ke_gcn.pattern import Array, ByRelation, Edges, Pattern, starts
+from ke_gcn.pattern import Array, ByRelation, Edges, Groups, Pattern, starts
 
 Direction: TypeAlias = Literal["in", "out", "both"]
 T = TypeVar("T")
@@ -114,6 +114,25 @@ class Graph:
             return Pattern.of(row, column, (self.num_entities, self.num_entities), self.device)
 
         return self.once(f"pattern {_checked_direction(direction)}", make)
+
+    @cached_property
+    def groups(self) -> Groups:
+        """The messages of both directions, those with one receiver, relation and direction together."""
+        head, relation, tail = (column.astype(np.int32) for column in self._triples.T)
+        receiver, source = np.concatenate([tail, head]), np.concatenate([head, tail])
+        kind = np.concatenate([2 * relation + 1, 2 * relation])
+        order = np.lexsort((source, kind, receiver))
+        receiver, source, kind = receiver[order], source[order], kind[order]
+        begins = np.ones(len(order), bool)
+        begins[1:] = (receiver[1:] != receiver[:-1]) | (kind[1:] != kind[:-1])
+        first = np.flatnonzero(begins)
+        return Groups(
+            self._tensor(starts(receiver[first], self.num_entities)),
+            self._tensor(np.append(first, len(order))),
+            self._tensor(kind[first] // 2),
+            self._tensor((2 * (kind[first] % 2) - 1).astype(np.int8)),
+            self._tensor(source),
+        )
 
     @cached_property
     def by_relation(self) -> ByRelation:

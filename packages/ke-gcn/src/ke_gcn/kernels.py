@@ -19,7 +19,14 @@ BACKENDS = ("auto", "numba", "torch", "dgl")
 
 
 class Kernels(Protocol):
-    """What a backend computes. All floating tensors of a call have one type and lie on one device."""
+    """What a backend computes. All floating tensors of a call have one type and lie on one device.
+
+    Attributes:
+        whole_steps: a layer of a product or a translation runs as one compiled walk (`ke_gcn.steps`) instead of being put
+            together from these operations.
+    """
+
+    whole_steps: bool
 
     def weighted_sum(self, pattern: Pattern, weight: Tensor, x: Tensor, transposed: bool) -> Tensor:
         """The product of a sparse matrix, or of its transpose, and a dense one.

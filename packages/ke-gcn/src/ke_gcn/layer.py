@@ -6,7 +6,7 @@
 Without activation, alpha = 1/2 puts each entity where its neighbours place it on average: a Jacobi iteration on F. With
 fixed relations F then never falls for alpha <= 1/2, because the spectrum of the (connection) Laplacian lies in [0, 2].
 
-Source: equations 8 to 11 of the paper in the form that its published program computes.
+Source: the paper's layer in the form that its published program computes.
 """
 
 from __future__ import annotations
@@ -68,11 +68,11 @@ class KEGCNConv(nn.Module):
             Entities and relations of the same shapes.
         """
         rho = self.score.normalise(r)
-        to_entities, to_relations = self.score.gradient(graph, e, rho)
-        e = e + self.alpha * graph.inverse_degree(e.dtype) * to_entities
+        relu = self.act is torch.relu  # which a compiled step does on the way
+        e, to_relations = self.score.step(graph, e, rho, self.alpha, relu)
         if to_relations is not None and self.update_relations:
             rho = rho + self.beta * graph.inverse_count(r.dtype) * to_relations
-        return _activated(self.act, e), _activated(self.rel_act, rho)
+        return e if relu else _activated(self.act, e), _activated(self.rel_act, rho)
 
 
 def checked_steps(score: Score, alpha: float, beta: float | None) -> tuple[float, float]:

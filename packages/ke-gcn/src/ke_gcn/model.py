@@ -1,6 +1,6 @@
 """Embeddings and a stack of convolutions: the whole network.
 
-Source: the paper's Section 4; sizes, initialisation and the place of W as in the published program.
+Source: sizes, initialisation and the place of W as in the published program.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from ke_gcn.layer import KEGCNConv, checked_steps
 from ke_gcn.matrices import layer_matrix
 from ke_gcn.ops import product
 from ke_gcn.scores import NoRelation, Score, TransE
-
-_NORM_SQUARED = 1e-12
+from ke_gcn.steps import linear_stack, unit_rows
 
 
 class KEGCN(nn.Module):
@@ -129,6 +128,10 @@ class KEGCN(nn.Module):
         translates = isinstance(self.score, TransE)
         moves = first.update_relations and translates
         matrix = layer_matrix(graph, first.alpha, first.beta, relations_act=translates, relations_move=moves)
+        if graph.kernels.whole_steps:
+            # The last convolution has no activation; the others have the same one.
+            relu_rows = len(e) + (len(r) if first.rel_act is not None else 0)
+            return linear_stack(graph, matrix, e, r, len(self.convolutions), relu_rows)
         x = torch.cat([e, r])
         for convolution in self.convolutions:
             x = product(graph, matrix, x)
@@ -137,11 +140,6 @@ class KEGCN(nn.Module):
             elif convolution.act is not None:
                 x = torch.cat([F.relu(x[: len(e)]), x[len(e) :]])
         return x[: len(e)], x[len(e) :]
-
-
-def unit_rows(x: Tensor) -> Tensor:
-    """Each row scaled to length 1; a zero row stays zero."""
-    return x * x.square().sum(1, keepdim=True).clamp_min(_NORM_SQUARED).rsqrt()
 
 
 def initial_rows(rows: int, width: int, generator: torch.Generator) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numba
@@ -25,41 +25,42 @@ compiled = functools.partial(numba.njit, nogil=True, fastmath=True, cache=True)
 class NumbaKernels:
     """See `ke_gcn.kernels.Kernels`."""
 
+    whole_steps = True
+
     def weighted_sum(self, pattern: Pattern, weight: Tensor, x: Tensor, transposed: bool) -> Tensor:
         if transposed:
             indptr, column = pattern.transposed_indptr, pattern.transposed_row
             weight = weight[pattern.transposed_order]
         else:
             indptr, column = pattern.indptr, pattern.column
-        out = x.new_empty(len(indptr) - 1, x.shape[1])
-        _by_rows(_weighted_sum, indptr, *_arrays(column, weight, x, out))
+        out = new(x, len(indptr) - 1, x.shape[1])
+        by_rows(_weighted_sum, indptr, *arrays(column, weight, x, out))
         return out
 
     def pair_dot(self, pattern: Pattern, x: Tensor, y: Tensor) -> Tensor:
         out = x.new_empty(len(pattern.row))
-        _by_rows(_pair_dot, pattern.indptr, *_arrays(pattern.column, x, y, out))
+        by_rows(_pair_dot, pattern.indptr, *arrays(pattern.column, x, y, out))
         return out
 
     def aggregate(self, edges: Edges, x: Tensor, r: Tensor, k: int) -> Tensor:
-        out = torch.empty_like(x, memory_format=torch.contiguous_format)
-        arrays = _arrays(edges.source, edges.relation, edges.sign, x, r, out)
-        _by_rows(_AGGREGATE[k], edges.indptr, *arrays)
+        out = new(x)
+        by_rows(_AGGREGATE[k], edges.indptr, *arrays(edges.source, edges.relation, edges.sign, x, r, out))
         return out
 
     def relate(self, triples: ByRelation, x: Tensor, y: Tensor, k: int) -> Tensor:
-        out = x.new_empty(len(triples.indptr) - 1, x.shape[1])
-        _by_rows(_RELATE[k], triples.indptr, *_arrays(triples.head, triples.tail, x, y, out))
+        out = new(x, len(triples.indptr) - 1, x.shape[1])
+        by_rows(_RELATE[k], triples.indptr, *arrays(triples.head, triples.tail, x, y, out))
         return out
 
     def distances(self, x: Tensor, left: Tensor, right: Tensor) -> Tensor:
         out = x.new_empty(len(left))
-        _by_rows(_distances, torch.arange(len(left) + 1), *_arrays(left, right, x, out))
+        by_rows(_distances, torch.arange(len(left) + 1), *arrays(left, right, x, out))
         return out
 
     def distance_gradient(self, x: Tensor, left: Tensor, right: Tensor, gradient: Tensor) -> Tensor:
-        out = torch.zeros_like(x, memory_format=torch.contiguous_format)
+        out = new(x).zero_()
         # Pairs share rows, so one thread walks them all.
-        _distance_gradient(*_arrays(left, right, x, gradient, out))
+        _distance_gradient(*arrays(left, right, x, gradient, out))
         return out
 
 
@@ -70,34 +71,75 @@ def all_distances(x: Tensor, y: Tensor) -> Tensor:
     """
     columns = len(y)
     y = torch.cat([y, y[-1:].expand(-columns % 4, -1)])
-    out = x.new_empty(len(x), len(y))
-    _by_rows(_all_distances, torch.arange(len(x) + 1) * len(y), *_arrays(x, y, out))
+    out = new(y, len(x), len(y))
+    by_rows(_all_distances, torch.arange(len(x) + 1) * len(y), *arrays(x, y, out))
     return out[:, :columns]
 
 
-def _by_rows(kernel: Callable[..., None], indptr: Tensor, *arrays: Array) -> None:
+def count_block(
+    found: Tensor,
+    first: int,
+    partner: Tensor,
+    closer: Tensor,
+    at_most: Tensor,
+    nearest: Tensor,
+    best: Tensor,
+    column_nearest: Tensor,
+) -> None:
+    """Add a block of distances to the counts of `ranking.rank_pairs`; all but `found` are of all rows or columns."""
+    counts = (tensor.numpy() for tensor in (closer, at_most, nearest, best, column_nearest))
+    _count_block(found.numpy(), first, partner.numpy(), *counts)
+
+
+def by_rows(kernel: Callable[..., None], indptr: Tensor, *given: Any) -> None:
+    """Call kernel(indptr, *given, begin, end) for all rows, shared out to torch's threads by their number of entries."""
     starts = indptr.numpy()
     threads = torch.get_num_threads()
     if threads == 1 or starts[-1] < 4096:
-        kernel(starts, *arrays, 0, len(starts) - 1)
+        kernel(starts, *given, 0, len(starts) - 1)
         return
-    bounds = np.searchsorted(starts, np.linspace(0, starts[-1], threads + 1)[1:-1])
-    bounds = np.concatenate([[0], bounds, [len(starts) - 1]])
-    parts = [
-        _pool(threads).submit(kernel, starts, *arrays, int(begin), int(end))
-        for begin, end in itertools.pairwise(bounds)
-    ]
-    for part in parts:
+    ranges = itertools.pairwise(_bounds(starts, threads))
+    _wait([_pool(threads).submit(kernel, starts, *given, begin, end) for begin, end in ranges])
+
+
+def in_parts(parts: int, kernel: Callable[..., None], indptr: Tensor, *given: Any) -> None:
+    """Call kernel(indptr, *given, part, begin, end) for so many parts, whatever the number of threads."""
+    starts, threads = indptr.numpy(), torch.get_num_threads()
+    calls = [(part, *ends) for part, ends in enumerate(itertools.pairwise(_bounds(starts, parts)))]
+    if threads == 1:
+        for call in calls:
+            kernel(starts, *given, *call)
+        return
+    _wait([_pool(threads).submit(kernel, starts, *given, *call) for call in calls])
+
+
+def new(x: Tensor, *shape: int) -> Tensor:
+    """An array for a result, of x's shape or the given one and of its type; not yet filled.
+
+    It comes from numpy, which asks the system for huge pages: torch's own memory would cost more time in page faults than
+    a walk over a whole layer takes.
+    """
+    return torch.from_numpy(np.empty(shape or x.shape, x.detach()[:0].numpy().dtype))
+
+
+def arrays(*tensors: Tensor) -> list[Array]:
+    """The tensors as contiguous numpy arrays; without a copy where they are so."""
+    return [tensor.detach().contiguous().numpy() for tensor in tensors]
+
+
+def _bounds(starts: Array, parts: int) -> list[int]:
+    inner = np.searchsorted(starts, np.linspace(0, starts[-1], parts + 1)[1:-1])
+    return [0, *inner.tolist(), len(starts) - 1]
+
+
+def _wait(started: list[Future[None]]) -> None:
+    for part in started:
         part.result()
 
 
 @functools.cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, "ke-gcn")
-
-
-def _arrays(*tensors: Tensor) -> list[Array]:
-    return [tensor.detach().contiguous().numpy() for tensor in tensors]
 
 
 @compiled()
@@ -254,20 +296,57 @@ def _distances(indptr: Any, left: Any, right: Any, x: Any, out: Any, begin: int,
 
 @compiled()
 def _all_distances(indptr: Any, x: Any, y: Any, out: Any, begin: int, end: int) -> None:
-    """Four columns at a time, so that a row that is read is used four times."""
+    """Sixteen columns for all rows, so that they stay in the nearest cache; of these four at a time, in registers."""
     width = x.shape[1]
-    for row in range(begin, end):
-        here = x[row]
-        for column in range(0, len(y), 4):
-            y0, y1, y2, y3 = y[column], y[column + 1], y[column + 2], y[column + 3]
-            a = b = c = d = x.dtype.type(0)
-            for j in range(width):
-                value = here[j]
-                a += abs(value - y0[j])
-                b += abs(value - y1[j])
-                c += abs(value - y2[j])
-                d += abs(value - y3[j])
-            out[row, column], out[row, column + 1], out[row, column + 2], out[row, column + 3] = a, b, c, d
+    for first in range(0, len(y), 16):
+        for row in range(begin, end):
+            here = x[row]
+            for column in range(first, min(first + 16, len(y)), 4):
+                y0, y1, y2, y3 = y[column], y[column + 1], y[column + 2], y[column + 3]
+                a = b = c = d = x.dtype.type(0)
+                for j in range(width):
+                    value = here[j]
+                    a += abs(value - y0[j])
+                    b += abs(value - y1[j])
+                    c += abs(value - y2[j])
+                    d += abs(value - y3[j])
+                out[row, column], out[row, column + 1], out[row, column + 2], out[row, column + 3] = (
+                    a,
+                    b,
+                    c,
+                    d,
+                )
+
+
+@compiled()
+def _count_block(
+    found: Any,
+    first: int,
+    partner: Any,
+    closer: Any,
+    at_most: Any,
+    nearest: Any,
+    best: Any,
+    column_nearest: Any,
+) -> None:
+    """One pass over a block of distances for what torch needs six for."""
+    for i in range(found.shape[0]):
+        row = first + i
+        here, own, least, where = found[i], partner[row], found[i, 0], 0
+        strictly = equally = 0
+        for column in range(found.shape[1]):
+            value, theirs = here[column], partner[column]
+            strictly += value < own
+            equally += value <= own
+            closer[1, column] += value < theirs
+            at_most[1, column] += value <= theirs
+        for column in range(found.shape[1]):
+            if here[column] < least:
+                least, where = here[column], column
+            if here[column] < best[column]:
+                best[column] = here[column]
+                column_nearest[column] = row
+        closer[0, row], at_most[0, row], nearest[row] = strictly, equally, where
 
 
 @compiled()

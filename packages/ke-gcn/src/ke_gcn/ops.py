@@ -26,7 +26,7 @@ _REVERSED: dict[Direction, Direction] = {"in": "out", "out": "in", "both": "both
 
 def product(graph: Graph, matrix: Matrix, x: Tensor, transposed: bool = False) -> Tensor:
     """A constant sparse matrix, or its transpose, times x; x (columns, d) -> (rows, d)."""
-    return weighted_sum(graph, matrix.pattern, matrix.values.to(x.dtype), x, transposed)
+    return weighted_sum(graph, matrix.pattern, matrix.weights(x.dtype), x, transposed)
 
 
 def weighted_sum(

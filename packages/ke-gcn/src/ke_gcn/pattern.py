@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -32,6 +32,25 @@ class Edges:
     relation: Tensor
     sign: Tensor
     triple: Tensor
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The same messages, those of one relation to one entity in one direction together.
+
+    Attributes:
+        indptr: (entities + 1,) int64; entity v receives groups indptr[v] to indptr[v + 1].
+        first: (groups + 1,) int64; group g has the messages first[g] to first[g + 1].
+        relation: (groups,) int32.
+        sign: (groups,) int8, as in Edges.
+        source: (messages,) int32.
+    """
+
+    indptr: Tensor
+    first: Tensor
+    relation: Tensor
+    sign: Tensor
+    source: Tensor
 
 
 @dataclass(frozen=True)
@@ -104,6 +123,15 @@ class Matrix:
 
     pattern: Pattern
     values: Tensor
+    _typed: dict[tuple[torch.dtype, bool], Tensor] = field(default_factory=dict, repr=False, compare=False)
+
+    def weights(self, dtype: torch.dtype, transposed: bool = False) -> Tensor:
+        """The values in another type, and by column if transposed; made once."""
+        key = dtype, transposed
+        if key not in self._typed:
+            values = self.values[self.pattern.transposed_order] if transposed else self.values
+            self._typed[key] = values.to(dtype)
+        return self._typed[key]
 
     @classmethod
     def of(cls, matrix: Any, dtype: torch.dtype, device: torch.device) -> Matrix:

@@ -17,6 +17,8 @@ from torch import Tensor
 
 from offprints.errors import InputError
 
+from ke_gcn.numba_kernels import all_distances, count_block
+
 Metric: TypeAlias = Literal["l1", "l2", "cosine"]
 Ties: TypeAlias = Literal["realistic", "optimistic", "pessimistic"]
 Side: TypeAlias = Literal["both", "left", "right"]
@@ -98,32 +100,82 @@ def rank_pairs(left: Tensor, right: Tensor, metric: Metric = "l1", *, csls: int 
     nearest = torch.empty(count, dtype=torch.int64, device=left.device)
     column_best = torch.full((count,), torch.inf, dtype=left.dtype, device=left.device)
     column_nearest = torch.zeros_like(nearest)
+    counts = (closer, at_most, nearest, column_best, column_nearest)
     for rows in _blocks(count):
         found = block(rows)  # (block, n)
-        for axis, own in ((1, partner[rows, None]), (0, partner)):
-            target = (0, rows) if axis == 1 else (1, slice(None))
-            closer[target] += (found < own).sum(axis)
-            at_most[target] += (found <= own).sum(axis)
-        nearest[rows] = found.argmin(1)
-        best, where = found.min(0)
-        better = best < column_best
-        column_best = torch.where(better, best, column_best)
-        column_nearest = torch.where(better, where + rows.start, column_nearest)
+        if found.device.type == "cpu":
+            count_block(found, rows.start, partner, *counts)
+        else:
+            _count_block(found, rows, partner, *counts)
     own_place = torch.arange(count, device=left.device)
     mutual = (nearest == own_place) & (column_nearest == own_place)
     return PairRanking(closer.cpu().numpy(), (at_most - closer - 1).cpu().numpy(), mutual.cpu().numpy())
 
 
-def nearest(left: Tensor, right: Tensor, k: int, metric: Metric = "l1") -> tuple[Tensor, Tensor]:
+def _count_block(
+    found: Tensor,
+    rows: slice,
+    partner: Tensor,
+    closer: Tensor,
+    at_most: Tensor,
+    nearest: Tensor,
+    column_best: Tensor,
+    column_nearest: Tensor,
+) -> None:
+    """`numba_kernels.count_block` on another device."""
+    for axis, own in ((1, partner[rows, None]), (0, partner)):
+        target = (0, rows) if axis == 1 else (1, slice(None))
+        closer[target] += (found < own).sum(axis)
+        at_most[target] += (found <= own).sum(axis)
+    nearest[rows] = found.argmin(1)
+    best, where = found.min(0)
+    better = best < column_best
+    column_best[better] = best[better]
+    column_nearest[better] = where[better] + rows.start
+
+
+def nearest(
+    left: Tensor, right: Tensor, k: int, metric: Metric = "l1", *, csls: int = 0
+) -> tuple[Tensor, Tensor]:
     """The k nearest right rows of each left row.
+
+    Args:
+        left: (n, d) float.
+        right: (m, d) float.
+        k: rows to find; all where there are fewer.
+        metric: as in `rank_pairs`.
+        csls: as in `rank_pairs`.
 
     Returns:
         Distances and rows of `right`, each (n, k), nearest first.
     """
     distance = distances_by(metric)
     k = min(k, len(right))
-    parts = [distance(left[rows], right).topk(k, largest=False) for rows in _blocks(len(left))]
+    offsets = _hub_offsets(left, right, distance, csls) if csls else None
+    parts = []
+    for rows in _blocks(len(left)):
+        found = distance(left[rows], right)
+        if offsets is not None:
+            found = 2 * found - offsets[0][rows, None] - offsets[1]
+        parts.append(found.topk(k, largest=False))
     return torch.cat([part.values for part in parts]), torch.cat([part.indices for part in parts])
+
+
+def mutual_nearest(left: Tensor, right: Tensor, metric: Metric = "l1") -> Tensor:
+    """Pairs of which each is the other's nearest; (n, d), (m, d) -> (pairs, 2) int64, rows of left and of right."""
+    distance = distances_by(metric)
+    best = torch.full((len(right),), torch.inf, dtype=left.dtype, device=left.device)
+    back = torch.zeros(len(right), dtype=torch.int64, device=left.device)
+    forth = []
+    for rows in _blocks(len(left)):
+        found = distance(left[rows], right)
+        forth.append(found.argmin(1))
+        least, where = found.min(0)
+        better = least < best
+        best[better], back[better] = least[better], where[better] + rows.start
+    there = torch.cat(forth)
+    here = torch.arange(len(left), device=left.device)
+    return torch.stack([here, there], 1)[back[there] == here]
 
 
 def distances_by(metric: Metric) -> Callable[[Tensor, Tensor], Tensor]:
@@ -138,8 +190,6 @@ def distances_by(metric: Metric) -> Callable[[Tensor, Tensor], Tensor]:
 
 def _l1(x: Tensor, y: Tensor) -> Tensor:
     if x.device.type == "cpu":
-        from ke_gcn.numba_kernels import all_distances
-
         return all_distances(x, y)
     return torch.cdist(x, y, p=1)
 
@@ -152,7 +202,7 @@ def _hub_offsets(
     left: Tensor, right: Tensor, distance: Callable[[Tensor, Tensor], Tensor], k: int
 ) -> tuple[Tensor, Tensor]:
     """Mean distance of each row to its k nearest on the other side: a hub's is small."""
-    k = min(k, len(left))
+    k = min(k, len(left), len(right))
     offsets = []
     for here, there in ((left, right), (right, left)):
         means = [

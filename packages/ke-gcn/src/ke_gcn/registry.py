@@ -23,3 +23,14 @@ def score_named(name: str) -> Score:
         known = ", ".join(kind.name for kind in SCORES.values())
         raise InputError(f"score {name!r} is unknown: one of {known}")
     return SCORES[name.lower()]()
+
+
+def score_saved(name: str, path: str) -> Score:
+    """The score that a file names.
+
+    Raises:
+        InputError: it is none of ours, and has to be given by who opens the file.
+    """
+    if name.lower() not in SCORES:
+        raise InputError(f"{path}: the score {name!r} is none of ours; give it as score=")
+    return score_named(name)

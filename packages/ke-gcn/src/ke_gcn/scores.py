@@ -19,6 +19,7 @@ from ke_gcn import algebra
 from ke_gcn.graph import Graph
 from ke_gcn.matrices import incident, tails_less_heads, towards_neighbours
 from ke_gcn.ops import aggregate, relate
+from ke_gcn.steps import product_step
 
 
 class Score(ABC):
@@ -56,6 +57,14 @@ class Score(ABC):
         Returns:
             (N, entity width), and (R, relation width) or None where the score has no relation.
         """
+
+    def step(
+        self, graph: Graph, e: Tensor, r: Tensor, alpha: float, relu: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Entities moved by alpha D^-1 dF/de, cut off below 0 if `relu`; and dF/dr. Shapes as in `gradient`."""
+        to_entities, to_relations = self.gradient(graph, e, r)
+        e = e + alpha * graph.inverse_degree(e.dtype) * to_entities
+        return torch.relu(e) if relu else e, to_relations
 
     def normalise(self, r: Tensor) -> Tensor:
         """The relations as the score takes them; (R, width) -> (R, width)."""
@@ -112,6 +121,13 @@ class _Product(Score):
     def score(self, head: Tensor, relation: Tensor, tail: Tensor) -> Tensor:
         product = algebra.multiply(head, relation, self.components)
         return -(product - tail).square().sum(-1) if self.distance else (product * tail).sum(-1)
+
+    def step(
+        self, graph: Graph, e: Tensor, r: Tensor, alpha: float, relu: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        if not graph.kernels.whole_steps:
+            return super().step(graph, e, r, alpha, relu)
+        return product_step(graph, e, r, self.components, alpha, distance=self.distance, relu=relu)
 
     def gradient(self, graph: Graph, e: Tensor, r: Tensor) -> tuple[Tensor, Tensor | None]:
         k = self.components

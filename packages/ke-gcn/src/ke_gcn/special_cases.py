@@ -10,7 +10,7 @@ a score is not, as every distance, the gradient has a term in the entity's own r
 | R-GCN   | h^T W t                  | W, row by row            | W^T h                   |
 | CompGCN | <phi(h, r), t>           | r                        | phi(h, r)               |
 
-Source: Section 3.2 of the paper.
+Source: the paper's unification of known layers.
 """
 
 from __future__ import annotations

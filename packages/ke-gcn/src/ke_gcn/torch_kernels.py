@@ -16,6 +16,8 @@ _CHUNK_ELEMENTS = 1 << 21
 class TorchKernels:
     """See `ke_gcn.kernels.Kernels`."""
 
+    whole_steps = False
+
     def weighted_sum(self, pattern: Pattern, weight: Tensor, x: Tensor, transposed: bool) -> Tensor:
         rows, columns = pattern.shape
         if transposed:

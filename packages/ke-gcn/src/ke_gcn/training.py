@@ -1,6 +1,6 @@
 """Full-batch training with Adam: checkpoints, resume to the same bits, and the epoch chosen on validation data.
 
-Source: Section 5 of the paper; the optimiser as in the published program.
+Source: the optimiser is that of the published program.
 """
 
 from __future__ import annotations
