@@ -8,7 +8,7 @@ import torch
 from offprints.errors import InputError
 
 from ke_gcn import Aligner, AlignmentData, TrainingOptions, cldr_twins, special_cases, split_pairs
-from ke_gcn.baselines import CONVOLUTIONS, Baseline, baseline_named, composed_messages
+from ke_gcn.baselines import BASELINES, Baseline, baseline_named, composed_messages
 from ke_gcn.general import GeneralConv
 from ke_gcn.generic import gradients
 
@@ -57,7 +57,7 @@ def test_the_relational_layer_is_the_gradient_of_a_bilinear_form(awkward) -> Non
     torch.testing.assert_close(e, expected)
 
 
-@pytest.mark.parametrize("name", CONVOLUTIONS)
+@pytest.mark.parametrize("name", BASELINES)
 def test_every_baseline_learns_in_the_same_trainer(name: str, twins: AlignmentData) -> None:
     split = split_pairs(twins.pairs, 0.3, kind="shuffle")
     # Without a convolution, what a seed knows reaches its neighbours only by many small steps.
