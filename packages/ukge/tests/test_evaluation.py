@@ -14,7 +14,7 @@ from offprints.errors import InputError
 from offprints.triples import Vocabulary
 
 from ukge import Facts, UncertainGraph
-from ukge.baselines import Constant, Lookup, RelationMean, random_negatives
+from ukge.baselines import Constant, Lookup, RelationMean
 from ukge.classification import best_threshold, classification_scores, fit_logistic
 from ukge.evaluation import Evaluation, errors
 from ukge.model import UKGE
@@ -222,14 +222,6 @@ def test_logistic_regression_of_one_class_calls_that_class() -> None:
         assert ((slope * score + offset > 0) == all_strong).all()
     slope, offset = fit_logistic(1000 * score, score > 0.6)
     assert ((slope * 1000 * score + offset > 0) == (score > 0.6)).all()
-
-
-def test_negatives_are_no_facts_of_what_may_be_known() -> None:
-    facts = random_facts(500, N, 2)
-    negatives = random_negatives(facts[:200], np.unique(facts.keys(N)), N, 0)
-    assert not set(negatives.keys(N)) & set(facts.keys(N))
-    assert not negatives.confidence.any() and len(negatives) > 150
-    assert (negatives.relation == facts.relation[:200][: len(negatives)]).mean() > 0.5
 
 
 def test_validation_looks_at_no_test_fact(graph: UncertainGraph) -> None:

@@ -229,6 +229,18 @@ def test_a_filtered_negative_is_never_a_training_fact() -> None:
             assert bool(batch.targets.tail_weight[i, j]) == (key not in known)
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_negatives_are_drawn_uniformly_or_as_often_as_an_entity_stands_in_the_facts(shared: bool) -> None:
+    facts = Facts.of([0, 0, 0, 1], [0, 1, 0, 0], [2, 2, 3, 4], np.ones(4))
+    degree = np.array([3, 1, 2, 1, 1, 0]) / 8
+    for draw, expected in (("uniform", np.full(6, 1 / 6)), ("degree", degree)):
+        drawn = Batches(facts, Atoms.empty(), 6, 2, size=4, negatives=20_000, draw=draw, shared=shared)
+        batch = drawn.batch(torch.arange(4))
+        for side in (batch.heads, batch.tails):
+            share = np.bincount(side.flatten().numpy(), minlength=6) / side.numel()
+            assert (np.abs(share - expected) <= 4 * np.sqrt(expected * (1 - expected) / side.numel())).all()
+
+
 def test_an_epoch_has_every_fact_once_and_the_published_one_drops_the_rest() -> None:
     facts = random_facts(100, N, M)
     for drop, count in ((False, 4), (True, 3)):
@@ -351,6 +363,7 @@ def test_divergence_is_an_error_that_says_what_to_try(graph: UncertainGraph) -> 
         {"epochs": 0},
         {"objective": "mse"},
         {"negatives": -1},
+        {"draw": "never"},
         {"schedule": "linear"},
         {"l2": -1.0},
         {"optimizer": "sgd"},

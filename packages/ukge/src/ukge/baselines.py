@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from offprints.triples import Ids
 
-from ukge.facts import Facts, Floats, Keys, fact_keys
+from ukge.facts import Facts, Floats, Keys
 
 
 @dataclass(frozen=True)
@@ -145,29 +145,3 @@ def _means(keys: Keys, values: Floats) -> tuple[Keys, Floats]:
 def _find(table: Keys, keys: Keys) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     place = np.minimum(np.searchsorted(table, keys), len(table) - 1)
     return place, table[place] == keys
-
-
-def random_negatives(facts: Facts, known: Keys, num_entities: int, seed: int, rounds: int = 20) -> Facts:
-    """As many false facts, with head or tail replaced by a random entity and confidence 0.
-
-    Args:
-        facts: to corrupt.
-        known: sorted keys that no negative may have; a draw that has one is repeated.
-        num_entities: N.
-        seed: of the draws.
-        rounds: draws at most; what still is a known fact then is left out.
-    """
-    draw = np.random.default_rng(seed)
-    head, tail = facts.head.copy(), facts.tail.copy()
-    wrong = np.ones(len(facts), bool)
-    for _ in range(rounds):
-        count = int(wrong.sum())
-        if not count:
-            break
-        side, entity = draw.random(count) < 0.5, draw.integers(0, num_entities, count)
-        head[wrong] = np.where(side, entity, facts.head[wrong])
-        tail[wrong] = np.where(side, facts.tail[wrong], entity)
-        keys = fact_keys(head, facts.relation, tail, num_entities)
-        wrong = known[np.minimum(np.searchsorted(known, keys), len(known) - 1)] == keys
-    good = ~wrong
-    return Facts(head[good], facts.relation[good], tail[good], np.zeros(int(good.sum())))

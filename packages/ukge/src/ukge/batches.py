@@ -18,8 +18,8 @@ from ukge.step import Batch
 class Batches:
     """The batches of an epoch.
 
-    Negatives are entities drawn uniformly from all of them; the relation is never corrupted. Only training facts are known
-    here, so that filtering tells the model nothing of the other splits.
+    The relation is never corrupted. Only training facts are known here, so that filtering tells the model nothing of the other
+    splits.
 
     Args:
         facts: to learn from, n of them.
@@ -28,6 +28,8 @@ class Batches:
         num_relations: M.
         size: facts a batch, B.
         negatives: K corrupted heads and K corrupted tails for each fact, or for all facts of a batch if `shared`; 0 for none.
+        draw: "uniform" draws negatives from all entities, "degree" from the ends of the facts, so that an entity comes as often as
+            it stands in them.
         shared: draw one set of negatives for the batch.
         filtered: leave out negatives that are training facts.
         psl_batch: S rule atoms a batch, drawn with replacement.
@@ -45,6 +47,7 @@ class Batches:
         *,
         size: int = 1024,
         negatives: int = 10,
+        draw: str = "uniform",
         shared: bool = False,
         filtered: bool = False,
         psl_batch: int = 256,
@@ -76,6 +79,7 @@ class Batches:
             column, (atoms.head, atoms.relation, atoms.tail)
         )
         self.bound, self.atom_weight = column(atoms.bound, torch.float32), column(atoms.weight, torch.float32)
+        self.ends = torch.cat([self.head, self.tail]) if draw == "degree" else None
         self.known = column(facts.keys(num_entities)).unique() if filtered else None
 
     def __len__(self) -> int:
@@ -96,7 +100,7 @@ class Batches:
         """The facts of some rows, with fresh negatives and atoms."""
         head, relation, tail = self.head[rows], self.relation[rows], self.tail[rows]
         shape = (self.negatives,) if self.shared else (len(rows), self.negatives)
-        heads, tails = self._draw(self.num_entities, shape), self._draw(self.num_entities, shape)
+        heads, tails = self._entities(shape), self._entities(shape)
         atom = self._draw(max(1, len(self.atom_head)), (self.psl_batch,))
         targets = Targets(
             self.confidence[rows],
@@ -111,6 +115,11 @@ class Batches:
             relation = torch.cat([relation, self.atom_relation[atom]])
             tail = torch.cat([tail, self.atom_tail[atom]])
         return Batch(head, relation, tail, heads, tails, targets)
+
+    def _entities(self, shape: tuple[int, ...]) -> Tensor:
+        if self.ends is None:
+            return self._draw(self.num_entities, shape)
+        return self.ends[self._draw(len(self.ends), shape)]
 
     def _draw(self, below: int, shape: tuple[int, ...]) -> Tensor:
         return torch.randint(below, shape, generator=self.draws).to(self.device)

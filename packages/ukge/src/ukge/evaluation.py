@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ukge.audit import clean_test
-from ukge.baselines import random_negatives
 from ukge.classification import best_threshold, classification_scores, fit_logistic
 from ukge.facts import Facts
 from ukge.graph import UncertainGraph
 from ukge.ndcg import Queries, ndcg_metrics, places
+from ukge.negatives import false_facts
 from ukge.predictor import ModelPredictor, Predictor
 
 VALID_QUERIES = 500
@@ -48,8 +48,8 @@ class Evaluation:
     def negatives(self, split: str) -> Facts:
         """As many false facts as the split has true ones: the published ones for test, else drawn.
 
-        Drawn ones are no facts of the splits that may be known then: of train for train, of train and valid for valid, so that
-        nothing is learnt of test; of all splits for test.
+        They are drawn as the published ones are (`ukge.negatives`), and are no facts of the splits that may be known then: of train
+        for train, of train and valid for valid, so that nothing is learnt of test; of all splits for test.
         """
         graph = self.graph
         if split == "test" and graph.negatives is not None:
@@ -58,8 +58,8 @@ class Evaluation:
             visible = {"train": ("train",), "valid": ("train", "valid"), "test": ("train", "valid", "test")}[
                 split
             ]
-            self._negatives[split] = random_negatives(
-                graph.split(split), graph.known(*visible), graph.num_entities, self.seed + 101
+            self._negatives[split] = false_facts(
+                graph.split(split), graph.train, graph.known(*visible), graph.num_entities, self.seed + 101
             )
         return self._negatives[split]
 

@@ -30,6 +30,7 @@ from ukge.step import Batch, add_gradients
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adagrad": torch.optim.Adagrad}
 EPSILONS = ("after", "before")
+DRAWS = ("uniform", "degree")
 
 
 @dataclass
@@ -42,6 +43,7 @@ class TrainingOptions(LoopOptions):
         epsilon: where Adam's epsilon is added: "after" the bias correction as in torch, or "before" it as the published program.
         objective: "published", "paper" or "logistic"; see `ukge.loss`.
         negatives: corrupted heads, and as many corrupted tails, for each fact; 0 for none (the n- ablation).
+        draw: the entities of negatives: "uniform" over all, or by "degree", as the false facts of the published test files are.
         negative_weight: factor of the negatives in the loss.
         shared: draw the negatives once for all facts of a batch instead.
         filtered: leave out negatives that are training facts.
@@ -56,6 +58,7 @@ class TrainingOptions(LoopOptions):
     epsilon: str = "after"
     objective: str = "published"
     negatives: int = 10
+    draw: str = "uniform"
     negative_weight: float = 1.0
     shared: bool = False
     filtered: bool = False
@@ -72,6 +75,7 @@ class TrainingOptions(LoopOptions):
             ("epsilon", self.epsilon in EPSILONS, f"one of {', '.join(EPSILONS)}"),
             ("objective", self.objective in OBJECTIVES, f"one of {', '.join(OBJECTIVES)}"),
             ("negatives", self.negatives >= 0, "0 or more"),
+            ("draw", self.draw in DRAWS, f"one of {', '.join(DRAWS)}"),
             ("negative_weight", 0 <= self.negative_weight < math.inf, "0 or more"),
             ("psl_batch", self.psl_batch >= 0, "0 or more"),
             ("psl_weight", 0 <= self.psl_weight < math.inf, "0 or more"),
@@ -124,6 +128,7 @@ class Trainer(EpochLoop[Batch]):
             model.num_relations,
             size=self.options.batch_size,
             negatives=self.options.negatives,
+            draw=self.options.draw,
             shared=self.options.shared,
             filtered=self.options.filtered,
             psl_batch=self.options.psl_batch,
