@@ -36,6 +36,11 @@ def test_every_leak_is_counted() -> None:
     # A model that knows every fact is charged for (a s d) .8, (d u d) .4 and (e r a) .2 among eight.
     assert found["penalty_mse"] == pytest.approx((0.64 + 0.16 + 0.04) / 8)
     assert found["all_weak_accuracy"] == 6 / 8
+    # (r, t) of the negatives are (s d), (u d), (r e) and (r a): train has the first. Degrees in train: a 2, b 2, c 2, d 4, e 0.
+    assert found["negatives_questions_in_train"] == 1 / 4
+    assert found["negatives_log_degree"] == pytest.approx(np.log([3, 5, 3, 1]).mean())
+    assert found["ends_log_degree"] == pytest.approx((6 * np.log(3) + 4 * np.log(5)) / 10)
+    assert found["entities_log_degree"] == pytest.approx((3 * np.log(3) + np.log(5)) / 5)
 
 
 def test_the_clean_test_set_has_no_leak_and_no_false_negative() -> None:
@@ -55,15 +60,15 @@ def test_relations_are_counted_by_split() -> None:
 
 @pytest.mark.real_data
 @pytest.mark.parametrize(
-    ("name", "seen", "same", "reverse", "pair", "false", "penalty", "weak"),
+    ("name", "seen", "same", "reverse", "pair", "false", "penalty", "weak", "degrees"),
     [
-        ("cn15k", 0.104, 0.046, 0.133, 0.349, (134, 19), 0.0012, 0.898),
-        ("nl27k", 0.0, 0.0, 0.328, 0.933, (186, 15), 0.0057, 0.672),
-        ("ppi5k", 0.137, None, 0.875, 0.955, (1671, 164), 0.0071, 0.939),
+        ("cn15k", 0.104, 0.046, 0.133, 0.349, (134, 19), 0.0012, 0.898, (3.98, 3.985, 2.85)),
+        ("nl27k", 0.0, 0.0, 0.328, 0.933, (186, 15), 0.0057, 0.672, (4.04, 4.036, 1.75)),
+        ("ppi5k", 0.137, None, 0.875, 0.955, (1671, 164), 0.0071, 0.939, (5.65, 5.67, 3.27)),
     ],
 )
 def test_the_benchmarks_leak_what_is_known(
-    benchmark_graph, name, seen, same, reverse, pair, false, penalty, weak
+    benchmark_graph, name, seen, same, reverse, pair, false, penalty, weak, degrees
 ) -> None:
     found = audit(benchmark_graph(name)).measures
     assert found["in_train"] == pytest.approx(seen, abs=6e-4)
@@ -74,3 +79,5 @@ def test_the_benchmarks_leak_what_is_known(
     assert (found["false_negatives_train_valid"], found["false_negatives_test"]) == false
     assert found["penalty_mse"] == pytest.approx(penalty, abs=6e-5)
     assert found["all_weak_accuracy"] == pytest.approx(weak, abs=6e-4)
+    names = ("negatives_log_degree", "ends_log_degree", "entities_log_degree")
+    assert [found[key] for key in names] == pytest.approx(degrees, abs=0.01)

@@ -34,7 +34,9 @@ def audit(graph: UncertainGraph) -> Audit:
     """Measure what of the test set can be read off the training facts.
 
     The false negatives are "negatives" of the published test file that are facts of the graph. A model that knew every fact
-    exactly would be charged for them; `penalty_mse` is that charge on the mixed test set.
+    exactly would be charged for them; `penalty_mse` is that charge on the mixed test set. `negatives_questions_in_train` is the share of
+    negatives whose (r, t) some training fact has, and the mean of log(1 + degree) over their heads, over the ends of the training facts
+    and over the entities says how they were drawn.
     """
     entities, train, test = graph.num_entities, graph.train, graph.test
     known = graph.known("train")
@@ -66,6 +68,8 @@ def audit(graph: UncertainGraph) -> Audit:
             "false_negatives_train_valid": float(fitting.sum()),
             "false_negatives_test": float(testing.sum()),
             "penalty_mse": float(np.square(_stored(graph, keys[fitting | testing])).sum() / mixed),
+            "negatives_questions_in_train": _questions_in(graph.negatives, train, entities),
+            **_degrees(graph),
             "all_weak_accuracy": float((mixed - (test.confidence > graph.strong).sum()) / mixed),
         }
     statistics = {
@@ -116,6 +120,27 @@ def _stored(graph: UncertainGraph, keys: NDArray[np.int64]) -> NDArray[np.float6
     mean = np.bincount(inverse, everything.confidence) / counts
     found: NDArray[np.float64] = mean[np.searchsorted(distinct, keys)]
     return found
+
+
+def _questions_in(facts: Facts, train: Facts, entities: int) -> float:
+    """Share of facts whose relation and tail stand together in train."""
+
+    def question(part: Facts) -> NDArray[np.int64]:
+        return part.relation.astype(np.int64) * entities + part.tail
+
+    return float(contained(question(facts), np.unique(question(train))).mean())
+
+
+def _degrees(graph: UncertainGraph) -> dict[str, float]:
+    """Mean log(1 + degree in train) of the negatives' heads, of the ends of training facts, of all entities."""
+    assert graph.negatives is not None
+    ends = np.concatenate([graph.train.head, graph.train.tail])
+    degree = np.log1p(np.bincount(ends, minlength=graph.num_entities))
+    return {
+        "negatives_log_degree": float(degree[graph.negatives.head].mean()),
+        "ends_log_degree": float(degree[ends].mean()),
+        "entities_log_degree": float(degree.mean()),
+    }
 
 
 def _by_relation(graph: UncertainGraph, pair: Mask) -> pd.DataFrame:

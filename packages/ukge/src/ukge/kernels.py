@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ukge.loss import Targets
+from ukge.prefetch import prefetch
 
 # What a user of the package names by words is a number in a compiled loop.
 _SCORERS = {"distmult": 0, "complex": 1, "urge": 2, "transe": 3, "transe_l1": 4}
@@ -137,6 +138,10 @@ def _walk(
     size, width, dim = drawn.shape[1], drawn.shape[2], entity.shape[1]
     towards = np.empty((2, dim), np.float32)
     for i in range(begin, end):
+        if i + 1 < min(size, end):  # rows at random places: the memory is told of them one fact ahead
+            for side in range(2):
+                for k in range(width):
+                    prefetch(entity, drawn[side, i + 1, k])
         h, r, t, first = head[i], kind[i], tail[i], i * _PARTS
         _ask(scorer, entity, h, relation, r, t, made, first)
         x = _plausibility(scorer, made, first + _TAIL_QUESTION, entity, t)
