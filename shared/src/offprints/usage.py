@@ -9,10 +9,13 @@ from typing import Any
 
 from omegaconf import OmegaConf
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from offprints.conf_files import conf_folder, config_groups
+
+_NAMES = 44  # characters for the names of tasks, experiments and options
 
 
 def show(
@@ -38,10 +41,10 @@ def show(
     groups = config_groups(package)
     screen.print(Text.assemble((f"{slug} {version}", "bold"), f"  {summary}"))
     screen.print(f"\nUsage: {slug} [option=value ...]      {slug} -m seed=1,2,3 runs a sweep", markup=False)
-    _table(screen, "Tasks (task=...)", {name: _first_line(function) for name, function in tasks.items()})
-    _table(screen, "Experiments (experiment=...)", groups.pop("experiment", {}))
-    _table(screen, "Config groups", {f"{group}=": ", ".join(choices) for group, choices in groups.items()})
-    _table(screen, "Options", dict(_options(package, config)))
+    _section(screen, "Tasks (task=...)", {name: _first_line(function) for name, function in tasks.items()})
+    _section(screen, "Experiments (experiment=...)", groups.pop("experiment", {}))
+    _section(screen, "Config groups", {f"{group}=": ", ".join(choices) for group, choices in groups.items()})
+    _section(screen, "Options", dict(_options(package, config)))
     screen.print(
         "\nresume=<run directory> goes on with an interrupted run; --cfg job shows the config that options make; "
         "--hydra-help tells of Hydra's own options.",
@@ -50,16 +53,25 @@ def show(
     )
 
 
-def _table(screen: Console, title: str, rows: Mapping[str, str]) -> None:
-    if not rows:
-        return
-    screen.print(Text(f"\n{title}", "bold"))
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column()
+def _section(screen: Console, title: str, rows: Mapping[str, str]) -> None:
+    if rows:
+        screen.print(Text(f"\n{title}", "bold"))
+        screen.print(table(rows))
+
+
+def table(rows: Mapping[str, str]) -> Table:
+    """Names and meanings side by side; a long name, such as a rule as a default, goes on in the next line.
+
+    Args:
+        rows: name -> meaning, one or more.
+    """
+    made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    width = min(_NAMES, max(map(len, rows)) + 2)
+    made.add_column(overflow="fold", min_width=width, max_width=width)
+    made.add_column()
     for name, meaning in rows.items():
-        table.add_row(Text(f"  {name}"), Text(meaning))
-    screen.print(table)
+        made.add_row(Padding(Text(name, overflow="fold"), (0, 0, 0, 2)), Text(meaning))
+    return made
 
 
 def _options(package: str, config: type) -> Iterator[tuple[str, str]]:
