@@ -15,7 +15,7 @@ from offprints.checkpoint import CheckpointError
 from offprints.errors import InputError
 from offprints.training import CLOCKS, DivergedError
 
-from ke_gcn import Aligner, AlignmentData, MarginOptions, Split, TrainingOptions, split_pairs
+from ke_gcn import Aligner, AlignmentData, MarginOptions, TrainingOptions, split_pairs
 from ke_gcn.alignment import AlignmentLoss
 from ke_gcn.dangling import dangling_report
 
@@ -140,19 +140,6 @@ def test_splits_are_disjoint_and_the_jape_split_takes_the_last_pairs() -> None:
     np.testing.assert_array_equal(shuffled[0], shuffled[1])
     assert not np.array_equal(shuffled[0], shuffled[2])
     assert {tuple(p) for p in shuffled[2]} != {tuple(p) for p in DATA.pairs[:84]}
-
-
-def test_pairs_that_leak_or_contradict_are_refused() -> None:
-    with pytest.raises(InputError, match="leak"):
-        Split(DATA.pairs[:5], DATA.pairs[:0], DATA.pairs[4:9])
-    for pairs, message in (
-        (DATA.pairs[:3, ::-1].copy(), "not of the left graph"),
-        (np.array([[0, 121], [0, 122]]), "partners"),
-        (np.array([[0, 999]]), "not one of the 240"),
-        (np.array([[0.0, 121.0]]), "integers"),
-    ):
-        with pytest.raises(InputError, match=message):
-            replace(DATA, pairs=pairs)
 
 
 def test_shared_relations_are_no_relation_alignment() -> None:

@@ -115,22 +115,6 @@ def test_lengths_multiply(k: int, seed: int) -> None:
     assert torch.equal(interleaved(planar(x, k), k), x)
 
 
-@pytest.mark.parametrize(
-    ("triples", "sizes", "message"),
-    [
-        (np.zeros((0, 3), int), (), "none"),
-        (np.zeros((2, 3)), (), "integer"),
-        (np.array([[0, 0]]), (), "shape"),
-        (np.array([[0, 0, -1]]), (), "row 0"),
-        (np.array([[0, 0, 9]]), (5, 1), "highest entity id is 9"),
-        (np.array([[0, 3, 1]]), (5, 2), "highest relation id is 3"),
-    ],
-)
-def test_triples_that_are_none_are_refused(triples: np.ndarray, sizes: tuple[int, ...], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        Graph(triples, *sizes)
-
-
 def test_backends_are_checked() -> None:
     with pytest.raises(InputError, match="numba, torch, dgl"):
         Graph(np.array([[0, 0, 1]]), backend="cupy")

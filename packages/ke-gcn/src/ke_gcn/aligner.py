@@ -29,6 +29,7 @@ from offprints.training import Outcome
 
 from ke_gcn.alignment import AlignmentLoss, MarginOptions
 from ke_gcn.baselines import baseline_named
+from ke_gcn.checks import check_finite, check_pair_ids, check_pairs
 from ke_gcn.dangling import DanglingReport, dangling_report
 from ke_gcn.graph import Graph
 from ke_gcn.locality import neighbours_together
@@ -109,9 +110,13 @@ class Aligner:
             uninterrupted: context in which an epoch runs.
 
         Raises:
-            InputError: no seeds, or sizes that do not fit the score.
+            InputError: no seeds, pairs that are not of these graphs, or sizes that do not fit the score.
             DivergedError: the loss is no longer finite.
         """
+        check_pairs("seeds", split.train, data.left)
+        check_pairs("validation pairs", split.valid, data.left)
+        if relation_seeds is not None:
+            check_pair_ids("relation seeds", relation_seeds, data.num_relations, "relations")
         graph, model = self._prepare(data)
         objective = AlignmentLoss(
             model,
@@ -206,16 +211,26 @@ class Aligner:
         return aligner
 
     def embed(self) -> tuple[Tensor, Tensor]:
-        """Entities (N, d) and relations (R, d) as the last layer gives them."""
+        """Entities (N, d) and relations (R, d) as the last layer gives them.
+
+        Raises:
+            InputError: nothing is fitted yet, or a number is not finite.
+        """
         if self._embedded is None:
             _, graph, model = self._needed()
             with torch.no_grad():
                 entities, relations = model(graph)
+            check_finite(entities, relations)
             self._embedded = entities[torch.from_numpy(self._numbering.place).to(self.device)], relations
         return self._embedded
 
     def evaluate(self, pairs: Array, metric: Metric = "l1", csls: int = 0) -> PairRanking:
-        """Rank pairs of entities among each other, in both directions; pairs (n, 2) int64."""
+        """Rank pairs of entities among each other, in both directions; pairs (n, 2) int64.
+
+        Raises:
+            InputError: there are none, or they are not pairs of a left and a right entity.
+        """
+        check_pairs("pairs to rank", pairs, self._needed()[0].left)
         entities, _ = self.embed()
         return rank_pairs(entities[pairs[:, 0]], entities[pairs[:, 1]], metric, csls=csls)
 

@@ -28,6 +28,7 @@ from offprints.checkpoint import fingerprint
 from offprints.errors import InputError
 from offprints.training import Outcome
 
+from ke_gcn.checks import check_finite
 from ke_gcn.graph import Graph
 from ke_gcn.labelled import ClassificationData, EntitySplit
 from ke_gcn.locality import neighbours_together
@@ -99,8 +100,11 @@ class EntityClassifier:
             uninterrupted: context in which an epoch runs.
 
         Raises:
+            InputError: a row of the split is not one of the labelled entities.
             DivergedError: the loss is no longer finite.
         """
+        for part in (split.train, split.valid):
+            _check_part(part, data)
         graph, model = self._prepare(data)
         rows = self._place[torch.from_numpy(data.labelled[split.train]).to(self.device)]
         labels = torch.from_numpy(data.labels[split.train]).to(self.device)
@@ -151,8 +155,15 @@ class EntityClassifier:
         )
 
     def evaluate(self, part: Array) -> dict[str, float]:
-        """Accuracy of these rows of the labelled entities; with several labels an entity P@k and NDCG@k, k = 1, 3, 5."""
+        """Accuracy of these rows of the labelled entities; with several labels an entity P@k and NDCG@k, k = 1, 3, 5.
+
+        Raises:
+            InputError: there are no rows, or one is not of the labelled entities.
+        """
         data, *_ = self._needed()
+        _check_part(part, data)
+        if not len(part):
+            raise InputError("there are no labelled entities to evaluate on")
         logits = self._logits()[torch.from_numpy(data.labelled[part]).to(self.device)].cpu().numpy()
         labels = data.labels[part]
         if not data.several:
@@ -242,12 +253,19 @@ class EntityClassifier:
         _, graph, model = self._needed()
         with torch.no_grad():
             logits: Tensor = model(graph)[0][self._place]
+        check_finite(logits)
         return logits
 
     def _needed(self) -> tuple[ClassificationData, Graph, KEGCN]:
         if self._fitted is None:
             raise InputError("fit the classifier first")
         return self._fitted
+
+
+def _check_part(part: Array, data: ClassificationData) -> None:
+    """A negative row would count from the end, and be another entity's."""
+    if len(part) and not 0 <= part.min() <= part.max() < len(data.labelled):
+        raise InputError(f"{data.name}: a row of the split is not one of the {len(data.labelled)} labelled")
 
 
 class _CrossEntropy:

@@ -180,18 +180,36 @@ def load_folders(
 
 
 def read_pairs(path: Path) -> list[NamedPair]:
-    """Lines of left<TAB>right.
+    """Lines of left<TAB>right; a name has one partner.
 
     Raises:
-        MissingFile, MalformedLine: with the path, and the number of the line.
+        MissingFile: there is no such file.
+        MalformedLine: a line has not two fields, is not UTF-8, or has a name that an earlier one has on the same side.
     """
     if not path.is_file():
         raise MissingFile(f"no file {path}: expected left<TAB>right, one pair a line")
-    found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    raw = path.read_bytes()
+    try:
+        text = raw.decode("utf-8").replace("\r\n", "\n").removesuffix("\n")
+    except UnicodeDecodeError as error:
+        broken = raw.count(b"\n", 0, error.start) + 1
+        raise MalformedLine(path, broken, f"not UTF-8 at byte {error.start}") from None
+    found: list[NamedPair] = []
+    seen: tuple[dict[str, int], dict[str, int]] = ({}, {})
+    for number, line in enumerate(text.split("\n") if text else (), 1):
         parts = line.split("\t")
-        if len(parts) != 2 or "" in parts:
+        if len(parts) != 2:
             raise MalformedLine(path, number, f"expected left<TAB>right, found {len(parts)} field(s)")
+        for name, lines, side in zip(parts, seen, ("left", "right"), strict=True):
+            if not name:
+                raise MalformedLine(path, number, f"the {side} name is empty")
+            if name in lines:
+                raise MalformedLine(
+                    path,
+                    number,
+                    f"{side} name {name!r} stands in line {lines[name]} already; it has one partner",
+                )
+            lines[name] = number
         found.append((parts[0], parts[1]))
     return found
 

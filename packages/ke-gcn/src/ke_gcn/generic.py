@@ -16,6 +16,9 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from offprints.errors import InputError
+
+from ke_gcn.checks import check_rows
 from ke_gcn.graph import Graph
 from ke_gcn.scores import Score
 
@@ -48,6 +51,9 @@ class GenericScore(Score):
     def score(self, head: Tensor, relation: Tensor, tail: Tensor) -> Tensor:
         return self.function(head, relation, tail)
 
+    def check_widths(self, entity_width: int, relation_width: int) -> None:
+        """Any: the function knows its rows."""
+
     def normalise(self, r: Tensor) -> Tensor:
         return r if self.normalisation is None else self.normalisation(r)
 
@@ -76,7 +82,11 @@ def gradients(
 
     Returns:
         For the heads (N, entity width), for the relations (R, relation width), for the tails (N, entity width).
+
+    Raises:
+        InputError: the rows are not those of the graph, or the function does not give one number a triple.
     """
+    check_rows(e, r, graph.num_entities, graph.num_relations, graph.device)
     weight = e.new_ones(len(graph)) if weight is None else weight
     found: tuple[Tensor, Tensor, Tensor] = cast(Any, _Gradients).apply(function, graph, chunk, weight, e, r)
     return found
@@ -118,7 +128,12 @@ class _Gradients(Function):
 
 def _differentiated(function: ScoreFunction) -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
     def weighted(head: Tensor, relation: Tensor, tail: Tensor, weight: Tensor) -> Tensor:
-        return (function(head, relation, tail) * weight).sum()
+        scores = function(head, relation, tail)
+        if scores.shape != weight.shape:
+            raise InputError(
+                f"the score gives {tuple(scores.shape)} for {len(weight)} triples; expected one number for each"
+            )
+        return (scores * weight).sum()
 
     differentiated: Callable[..., tuple[Tensor, Tensor, Tensor]] = torch.func.grad(weighted, (0, 1, 2))
     return differentiated

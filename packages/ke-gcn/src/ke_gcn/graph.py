@@ -14,6 +14,7 @@ from torch import Tensor
 
 from offprints.errors import InputError
 
+from ke_gcn.checks import check_triples
 from ke_gcn.kernels import Kernels, kernels
 from ke_gcn.pattern import Array, ByRelation, Edges, Groups, Pattern, starts
 
@@ -38,7 +39,7 @@ class Graph:
         device: where the layers compute.
 
     Raises:
-        InputError: no triples, ids that are no integers or out of range, or a backend that cannot run there.
+        InputError: no triples, ids that are no integers, out of range or beyond what kernels can number, or a backend that cannot run there.
     """
 
     def __init__(
@@ -52,12 +53,10 @@ class Graph:
     ) -> None:
         self.device = torch.device(device)
         self.backend = backend
-        array = _checked(triples)
-        highest = array.max(0)
-        entities = int(max(highest[0], highest[2])) + 1
-        self.num_entities = _size("entity", entities, num_entities)
-        self.num_relations = _size("relation", int(highest[1]) + 1, num_relations)
-        self._triples = array
+        self._triples = check_triples(triples, num_entities, num_relations)
+        head, relation, tail = self._triples.max(0).tolist()
+        self.num_entities = max(head, tail) + 1 if num_entities is None else num_entities
+        self.num_relations = relation + 1 if num_relations is None else num_relations
         self._made: dict[str, Any] = {}
         self.kernels: Kernels = kernels(backend, self.device)
 
@@ -207,31 +206,6 @@ class Incidence:
     tail_pair: Tensor
     heads: Tensor
     tails: Tensor
-
-
-def _checked(triples: Any) -> Array:
-    if isinstance(triples, Tensor):
-        triples = triples.detach().cpu().numpy()
-    array = np.asarray(triples)
-    if array.ndim != 2 or array.shape[1] != 3:
-        raise InputError(f"triples must be of shape (E, 3): head, relation, tail; got {array.shape}")
-    if len(array) == 0:
-        raise InputError("triples: there are none, and a graph without edges has no messages")
-    if not np.issubdtype(array.dtype, np.integer):
-        raise InputError(f"triples must hold integer ids, got {array.dtype}")
-    array = np.ascontiguousarray(array, np.int64)
-    if array.min() < 0:
-        row = int(np.argmax((array < 0).any(1)))
-        raise InputError(f"triples: row {row} has a negative id: {array[row].tolist()}")
-    return array
-
-
-def _size(kind: str, found: int, given: int | None) -> int:
-    if given is None:
-        return found
-    if found > given:
-        raise InputError(f"triples: the highest {kind} id is {found - 1}, but there are {given} of them")
-    return given
 
 
 def _checked_direction(direction: str) -> str:

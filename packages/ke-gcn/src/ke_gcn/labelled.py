@@ -10,6 +10,7 @@ import numpy as np
 
 from offprints.errors import InputError
 
+from ke_gcn.checks import check_triples
 from ke_gcn.pattern import Array
 
 
@@ -42,6 +43,15 @@ class ClassificationData:
     test: Array | None = None
 
     def __post_init__(self) -> None:
+        check_triples(self.triples, self.num_entities, self.num_relations)
+        if len(self.relation_names) not in (0, self.num_relations):
+            raise InputError(
+                f"{self.name}: {len(self.relation_names)} relation names for {self.num_relations}"
+            )
+        if not np.issubdtype(self.labelled.dtype, np.integer):
+            raise InputError(f"{self.name}: labelled entities must be integers, got {self.labelled.dtype}")
+        if not self.several and not np.issubdtype(self.labels.dtype, np.integer):
+            raise InputError(f"{self.name}: labels must be integers, got {self.labels.dtype}")
         if len(self.labelled) != len(self.labels) or not len(self.labelled):
             raise InputError(
                 f"{self.name}: {len(self.labelled)} labelled entities, {len(self.labels)} labels"
@@ -87,6 +97,9 @@ class EntitySplit:
         train: to learn from.
         valid: to choose the epoch on.
         test: to be classified.
+
+    Raises:
+        InputError: a row is in two parts, or there is nothing to learn from.
     """
 
     train: Array
@@ -94,6 +107,8 @@ class EntitySplit:
     test: Array
 
     def __post_init__(self) -> None:
+        if not len(self.train):
+            raise InputError("the split has no labelled entities to learn from")
         together = np.concatenate([self.train, self.valid, self.test])
         if len(np.unique(together)) < len(together):
             raise InputError("an entity is in two parts of the split: test labels would leak")

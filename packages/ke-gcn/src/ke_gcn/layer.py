@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from offprints.errors import InputError
 
+from ke_gcn.checks import check_rows
 from ke_gcn.graph import Graph
 from ke_gcn.scores import Score
 
@@ -66,7 +67,12 @@ class KEGCNConv(nn.Module):
 
         Returns:
             Entities and relations of the same shapes.
+
+        Raises:
+            InputError: the rows are not those of the graph, or their widths do not fit the score.
         """
+        check_rows(e, r, graph.num_entities, graph.num_relations, graph.device)
+        self.score.check_widths(e.shape[1], r.shape[1])
         rho = self.score.normalise(r)
         relu = self.act is torch.relu  # which a compiled step does on the way
         e, to_relations = self.score.step(graph, e, rho, self.alpha, relu)

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from offprints.errors import InputError
 
+from ke_gcn.checks import check_rows
 from ke_gcn.graph import Graph
 from ke_gcn.layer import KEGCNConv, checked_steps
 from ke_gcn.matrices import layer_matrix
@@ -95,8 +96,12 @@ class KEGCN(nn.Module):
         Returns:
             Entities (N, d), or logits (N, out_dim), and relations (R, relation width), cut to the columns that are
             compared (`Score.output`) where they are embeddings.
+
+        Raises:
+            InputError: the graph has other numbers of entities or relations, or is on another device.
         """
         e, r = self.embeddings()
+        check_rows(e, r, graph.num_entities, graph.num_relations, graph.device)
         if isinstance(self.score, (NoRelation, TransE)):
             e, r = self._linear(graph, e, r)
         else:

@@ -19,7 +19,9 @@ from torch import Tensor
 
 from ke_gcn.pattern import Array, ByRelation, Edges, Pattern
 
-compiled = functools.partial(numba.njit, nogil=True, fastmath=True, cache=True)
+# Sums may be taken in any order, but a number that is none must stay one: a diverged model has to be seen.
+_FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
+compiled = functools.partial(numba.njit, nogil=True, fastmath=_FASTMATH, error_model="numpy", cache=True)
 
 
 class NumbaKernels:

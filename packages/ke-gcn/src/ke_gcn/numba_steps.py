@@ -276,7 +276,7 @@ def _product_step(
             for j in range(n):
                 i = component * n + j
                 value = here[i] + step * (total[i] - own[j] * here[i])
-                there[i] = max(value, x.dtype.type(0)) if relu else value
+                there[i] = x.dtype.type(0) if relu and value < 0 else value
 
 
 @compiled()
@@ -371,7 +371,7 @@ def _linear_step(
             entry += 1
         if row < relu_rows:
             for j in range(width):
-                total[j] = max(total[j], zero)
+                total[j] = zero if total[j] < zero else total[j]
 
 
 @compiled()
@@ -449,7 +449,7 @@ def _unit_rows(x: Any, shortest_squared: Any, out: Any, inverse: Any) -> None:
         here, there, squares = x[row], out[row], x.dtype.type(0)
         for j in range(width):
             squares += here[j] * here[j]
-        factor = x.dtype.type(1) / np.sqrt(max(squares, shortest_squared))
+        factor = x.dtype.type(1) / np.sqrt(shortest_squared if squares < shortest_squared else squares)
         inverse[row] = factor
         for j in range(width):
             there[j] = here[j] * factor

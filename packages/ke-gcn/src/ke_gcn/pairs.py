@@ -11,6 +11,7 @@ import numpy as np
 from offprints.errors import InputError
 from offprints.triples import KnowledgeGraph
 
+from ke_gcn.checks import check_one_partner, check_pair_ids, check_pairs, check_triples
 from ke_gcn.pattern import Array
 
 SplitKind: TypeAlias = Literal["jape", "shuffle"]
@@ -49,7 +50,42 @@ class AlignmentData:
     checksums: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _check_pairs("entity pairs", self.pairs, self.left)
+        if self.left.shape != (self.num_entities,) or self.left.dtype != bool:
+            raise InputError(
+                f"{self.name}: left must be bool of shape ({self.num_entities},), "
+                f"got {self.left.dtype} {self.left.shape}"
+            )
+        triples = check_triples(self.triples, self.num_entities, self.num_relations)
+        for kind, names, count in (
+            ("entity", self.entity_names, self.num_entities),
+            ("relation", self.relation_names, self.num_relations),
+        ):
+            if len(names) not in (0, count):
+                raise InputError(f"{self.name}: {len(names)} {kind} names for {count}")
+        check_pairs("entity pairs", self.pairs, self.left)
+        check_pair_ids("relation pairs", self.relation_pairs, self.num_relations, "relations")
+        self._check_leaks(triples)
+
+    def _check_leaks(self, triples: Array) -> None:
+        """Nothing but the seeds joins the two graphs."""
+        of_left = self.left[triples[:, 0]]
+        if (joined := of_left != self.left[triples[:, 2]]).any():
+            row = int(np.argmax(joined))
+            raise InputError(
+                f"{self.name}: triple {row}, {triples[row].tolist()}, joins the two graphs: it would give pairs away"
+            )
+        if self.relations_shared:
+            return
+        left, right = (np.unique(triples[part, 1]) for part in (of_left, ~of_left))
+        if len(common := np.intersect1d(left, right)):
+            raise InputError(
+                f"{self.name}: relation {common[0]} is in both graphs, but relations_shared is False"
+            )
+        for column, other, side in ((0, right, "left"), (1, left, "right")):
+            ids = self.relation_pairs[:, column]
+            if len(wrong := np.intersect1d(ids, other)):
+                raise InputError(f"relation pairs: relation {wrong[0]} is not of the {side} graph")
+            check_one_partner("relation pairs", ids, f"{side} relation")
 
     def entity_name(self, entity: int) -> str:
         """The name of an entity, or its number."""
@@ -126,6 +162,10 @@ class Split:
     test: Array
 
     def __post_init__(self) -> None:
+        for name in ("train", "valid", "test"):
+            part = getattr(self, name)
+            if part.ndim != 2 or part.shape[1] != 2 or not np.issubdtype(part.dtype, np.integer):
+                raise InputError(f"{name} must be integers of shape (n, 2), got {part.dtype} {part.shape}")
         seen = [
             set(part[:, side].tolist()) for part in (self.train, self.valid, self.test) for side in (0, 1)
         ]
@@ -163,21 +203,3 @@ def split_pairs(
     held_out = np.zeros(len(seeds), bool)
     held_out[rng.permutation(len(seeds))[: round(valid_share * len(seeds))]] = True
     return Split(seeds[~held_out], seeds[held_out], test)
-
-
-def _check_pairs(what: str, pairs: Array, left: Array) -> None:
-    if pairs.ndim != 2 or pairs.shape[1] != 2 or not np.issubdtype(pairs.dtype, np.integer):
-        raise InputError(f"{what} must be integers of shape (P, 2), got {pairs.dtype} {pairs.shape}")
-    if len(pairs) and not 0 <= pairs.min() <= pairs.max() < len(left):
-        raise InputError(f"{what}: an id is not one of the {len(left)} entities")
-    for side, name in enumerate(("left", "right")):
-        column = pairs[:, side]
-        wrong = left[column] if side else ~left[column]
-        if wrong.any():
-            row = int(np.argmax(wrong))
-            raise InputError(f"{what}: row {row}, entity {column[row]} is not of the {name} graph")
-        ids, counts = np.unique(column, return_counts=True)
-        if (counts > 1).any():
-            raise InputError(
-                f"{what}: {name} entity {ids[counts > 1][0]} has {counts.max()} partners; one is allowed"
-            )

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from offprints.errors import InputError
 
+from ke_gcn.checks import check_finite
 from ke_gcn.numba_kernels import all_distances, count_block
 
 Metric: TypeAlias = Literal["l1", "l2", "cosine"]
@@ -75,12 +76,13 @@ def rank_pairs(left: Tensor, right: Tensor, metric: Metric = "l1", *, csls: int 
     Raises:
         InputError: shapes differ, there is no pair, the metric is unknown, or a number is not finite.
     """
-    if left.shape != right.shape or left.dim() != 2 or not len(left):
+    if left.shape != right.shape or left.dim() != 2:
         raise InputError(
             f"pairs to rank must be two matrices of one shape, got {left.shape} and {right.shape}"
         )
-    if not bool(torch.isfinite(left).all() and torch.isfinite(right).all()):
-        raise InputError("an embedding is not finite: the model has diverged, its ranks would mean nothing")
+    if not len(left):
+        raise InputError("there are no pairs to rank")
+    check_finite(left, right)
     distance = distances_by(metric)
     count = len(left)
     offsets = _hub_offsets(left, right, distance, csls) if csls else None
@@ -202,6 +204,8 @@ def _hub_offsets(
     left: Tensor, right: Tensor, distance: Callable[[Tensor, Tensor], Tensor], k: int
 ) -> tuple[Tensor, Tensor]:
     """Mean distance of each row to its k nearest on the other side: a hub's is small."""
+    if k < 1:
+        raise InputError(f"csls={k} must be 0 or more")
     k = min(k, len(left), len(right))
     offsets = []
     for here, there in ((left, right), (right, left)):

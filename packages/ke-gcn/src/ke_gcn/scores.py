@@ -15,6 +15,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from offprints.errors import InputError
+
 from ke_gcn import algebra
 from ke_gcn.graph import Graph
 from ke_gcn.matrices import incident, tails_less_heads, towards_neighbours
@@ -65,6 +67,24 @@ class Score(ABC):
         to_entities, to_relations = self.gradient(graph, e, r)
         e = e + alpha * graph.inverse_degree(e.dtype) * to_entities
         return torch.relu(e) if relu else e, to_relations
+
+    def check_widths(self, entity_width: int, relation_width: int) -> None:
+        """See that rows of these widths are rows of this score.
+
+        Raises:
+            InputError: they are not.
+        """
+        dim, rest = divmod(entity_width, self.entity_factor)
+        if rest or dim % self.components:
+            raise InputError(
+                f"{self.name}: rows of entities must be a multiple of {self.entity_factor * self.components} wide, "
+                f"not {entity_width}"
+            )
+        if relation_width != dim * self.relation_factor:
+            raise InputError(
+                f"{self.name}: rows of relations must be {dim * self.relation_factor} wide beside "
+                f"{entity_width} of entities, not {relation_width}"
+            )
 
     def normalise(self, r: Tensor) -> Tensor:
         """The relations as the score takes them; (R, width) -> (R, width)."""
