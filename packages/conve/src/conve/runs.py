@@ -8,12 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from omegaconf import OmegaConf
-
 from offprints.atomic import write_text
 from offprints.checkpoint import Checkpoints
-from offprints.data import MissingFile
 from offprints.errors import InputError
+from offprints.trained import options_of_run, weights_of_run
 from offprints.triples import KnowledgeGraph
 
 from conve.bilinear import ComplEx, DistMult
@@ -30,10 +28,6 @@ MODELS: dict[str, Callable[..., Scorer]] = {
     "complex": cast(Callable[..., Scorer], ComplEx),
 }
 _CALIBRATION = "calibration.json"
-
-
-class MissingRun(MissingFile):
-    """A directory holds no training run."""
 
 
 def build_graph(options: DatasetConfig) -> KnowledgeGraph:
@@ -76,22 +70,16 @@ def open_run(directory: str | Path) -> OpenedRun:
     """Read a training run back from its directory.
 
     Raises:
-        MissingRun: no training run there.
+        MissingRun: no training run there, or none that has trained yet.
+        InputError: its options are not those of this package.
         CheckpointError: the checkpoint is damaged, or of other data than the files say now.
     """
     directory = Path(directory)
-    options = directory / "config.yaml"
-    if not options.is_file():
-        raise MissingRun(f"{directory} is not the directory of a run: no config.yaml in it")
-    known = OmegaConf.structured(Config)
-    config = cast(Config, OmegaConf.to_object(OmegaConf.merge(known, OmegaConf.load(options))))
+    config = options_of_run(directory, Config)
     graph = build_graph(config.dataset)
     model = build_model(config.model, graph)
     kept = Checkpoints(directory / "checkpoints", "conve", made_of(model, graph))
-    checkpoint = kept.load_best() or kept.load_last()
-    if checkpoint is None:
-        raise MissingRun(f"{directory} has no checkpoint yet: {kept.best} is missing; train first")
-    model.load_state_dict(checkpoint.state["model"])
+    model.load_state_dict(weights_of_run(kept))
     model.eval()
     fitted = directory / _CALIBRATION
     calibration = Calibration(**json.loads(fitted.read_text())) if fitted.is_file() else None

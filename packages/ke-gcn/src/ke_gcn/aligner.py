@@ -23,8 +23,8 @@ from torch import Tensor, nn
 
 from offprints import checkpoint
 from offprints.checkpoint import Checkpoints, fingerprint
-from offprints.data import MissingFile
 from offprints.errors import InputError
+from offprints.trained import weights_of_run
 from offprints.training import Outcome
 
 from ke_gcn.alignment import AlignmentLoss, MarginOptions
@@ -147,15 +147,12 @@ class Aligner:
         """Take the weights of the best checkpoint of a `fit` with the same arguments, or of the last without validation.
 
         Raises:
-            MissingFile: there is no checkpoint in the directory.
+            MissingRun: there is no checkpoint in the directory.
             CheckpointError: it is damaged, or of other data, seeds or shapes.
         """
         graph, model = self._prepare(data)
         kept = Checkpoints(Path(directory), "ke-gcn", self._fingerprint(graph, model, split, relation_seeds))
-        found = kept.load_best() or kept.load_last()
-        if found is None:
-            raise MissingFile(f"no checkpoint in {directory}: train first")
-        model.load_state_dict(found.state["model"])
+        model.load_state_dict(weights_of_run(kept))
 
     def save(self, path: Path | str) -> None:
         """Write options and weights to one file; the data are not in it, only their fingerprint.

@@ -8,10 +8,9 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from omegaconf import OmegaConf
 
-from offprints.data import MissingFile
 from offprints.errors import InputError
+from offprints.trained import MissingRun, options_of_run
 
 from ke_gcn.aligner import Aligner
 from ke_gcn.amsterdam import load_am
@@ -23,10 +22,6 @@ from ke_gcn.pairs import AlignmentData, Split, SplitKind, split_pairs
 from ke_gcn.pattern import Array
 from ke_gcn.twins import cldr_twins
 from ke_gcn.wordnet import Reading, load_wordnet
-
-
-class MissingRun(MissingFile):
-    """A directory holds no training run."""
 
 
 def alignment_data(config: Config) -> tuple[AlignmentData, Array | None]:
@@ -102,16 +97,12 @@ def open_run(directory: str | Path, device: torch.device | str) -> OpenedRun:
     """Read an alignment back from the directory of its run.
 
     Raises:
-        MissingRun: no run there, or one of another task.
-        MissingFile: it has no checkpoint yet.
+        MissingRun: no run there, one of another task, or one that has not trained yet.
+        InputError: its options are not those of this package.
         CheckpointError: the checkpoint is damaged, or of other data than the files say now.
     """
     directory = Path(directory)
-    options = directory / "config.yaml"
-    if not options.is_file():
-        raise MissingRun(f"{directory} is not the directory of a run: no config.yaml in it")
-    known = OmegaConf.structured(Config)
-    config = cast(Config, OmegaConf.to_object(OmegaConf.merge(known, OmegaConf.load(options))))
+    config = options_of_run(directory, Config)
     if config.task != "align":
         raise MissingRun(f"{directory} is a run of task={config.task}; give one of task=align")
     data, relation_seeds = alignment_data(config)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import cast
 
 import torch
-from omegaconf import OmegaConf
 
 from offprints.atomic import write_text
 from offprints.checkpoint import Checkpoints
-from offprints.data import MissingFile
 from offprints.errors import InputError
+from offprints.trained import options_of_run, weights_of_run
 
 from ukge.atoms import Atoms
 from ukge.calibration import Calibration
@@ -31,10 +29,6 @@ from ukge.training import checkpoint_fingerprint
 
 _CALIBRATION = "calibration.json"
 _SOURCES = ("none", "rules", "published", "mined")
-
-
-class MissingRun(MissingFile):
-    """A directory holds no training run."""
 
 
 def build_graph(options: DatasetConfig, seed: int = 0) -> UncertainGraph:
@@ -153,22 +147,16 @@ def open_run(directory: str | Path) -> OpenedRun:
     """Read a training run back from its directory.
 
     Raises:
-        MissingRun: no training run there.
+        MissingRun: no training run there, or none that has trained yet.
+        InputError: its options are not those of this package.
         CheckpointError: the checkpoint is damaged, or of other data than the files say now.
     """
     directory = Path(directory)
-    options = directory / "config.yaml"
-    if not options.is_file():
-        raise MissingRun(f"{directory} is not the directory of a run: no config.yaml in it")
-    known = OmegaConf.structured(Config)
-    config = cast(Config, OmegaConf.to_object(OmegaConf.merge(known, OmegaConf.load(options))))
+    config = options_of_run(directory, Config)
     graph = build_graph(config.dataset, config.seed)
     model = build_model(config.model, graph, config.seed)
     kept = Checkpoints(directory / "checkpoints", "ukge", checkpoint_fingerprint(model, graph.fingerprint))
-    checkpoint = kept.load_best() or kept.load_last()
-    if checkpoint is None:
-        raise MissingRun(f"{directory} has no checkpoint yet: {kept.best} is missing; train first")
-    model.load_state_dict(checkpoint.state["model"])
+    model.load_state_dict(weights_of_run(kept))
     fitted = directory / _CALIBRATION
     calibration = Calibration(**json.loads(fitted.read_text())) if fitted.is_file() else Calibration()
     rules = tuple(parse_rule(text) for text in config.psl.rules)
