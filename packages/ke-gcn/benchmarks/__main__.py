@@ -3,9 +3,11 @@
     nox -s "bench(ke-gcn)"                         the table of docs/benchmarks.md
     nox -s "bench(ke-gcn)" -- --rounds 3           quicker and noisier
     nox -s "bench(ke-gcn)" -- --only rank          a part: epoch, rank, scale; the other parts of results.json stay
+    nox -s "bench(ke-gcn)" -- --no-peers           ours alone
 
 Graphs are random ones of a data set's counts, so that no files are needed. An epoch is forward, loss, backward and Adam
-with four convolutions. Times are medians of rounds in which ours and its peers take turns.
+with four convolutions. Times are medians of rounds in which ours and its peers take turns; `process_peak_mb` is the memory of the
+whole process while ours works.
 """
 
 from __future__ import annotations
@@ -18,9 +20,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from peers import EdgeArrays, sorted_ranks
 
 from offprints.benchmark import Entry, compared, in_turn, run
+from offprints.hardware import peak_memory_mb, reset_peak_memory
 
 from ke_gcn import KEGCN, Graph, rank_pairs, score_named
 from ke_gcn.alignment import AlignmentLoss
@@ -44,19 +46,21 @@ AM = Size(1_666_764, 133, 5_988_321)
 
 def epoch(options: argparse.Namespace) -> Iterator[Entry]:
     """A whole training epoch at the published sizes: dim 200, four convolutions, 4,500 seeds, five negatives a side."""
+    from peers import EdgeArrays
+
     for threads in options.threads:
         torch.set_num_threads(threads)
         for name in SIZES:
             graph = random_graph(SIZES[name])
             for mode in ("TransE", "RotatE", "QuatE"):
                 works = {"ours": epoch_of(graph, mode, KEGCN)}
-                for peer in ("gather-scatter torch", "dgl 1.1.3"):
+                for peer in () if options.no_peers else ("gather-scatter torch", "dgl 1.1.3"):
                     works[peer] = epoch_of(graph, mode, EdgeArrays.with_reducer(peer))
                 timings = in_turn(works, min(options.rounds, 5))
                 bound = epoch_bound(graph, 200)
-                for peer in list(works)[1:]:
-                    both = timings["ours"], peer, timings[peer]
-                    share = bound / timings["ours"].best
+                share = bound / timings["ours"].best
+                for peer in list(works)[1:] or [""]:
+                    both = timings["ours"], peer, timings.get(peer)
                     yield compared(f"epoch {mode}", len(graph), threads, *both, bound_share=share)
 
 
@@ -68,11 +72,16 @@ def rank(options: argparse.Namespace) -> Iterator[Entry]:
             left, right = torch.randn(2, count, 200).unbind()
             works: dict[str, Callable[[], object]] = {
                 "ours": lambda left=left, right=right: rank_pairs(left, right),
-                "scipy cdist, argsort": lambda left=left, right=right: sorted_ranks(left, right),
             }
+            peer = "" if options.no_peers else "scipy cdist, argsort"
+            if peer:
+                from peers import sorted_ranks
+
+                works[peer] = lambda left=left, right=right: sorted_ranks(left, right)
             timings = in_turn(works, 1)
-            peer = "scipy cdist, argsort"
-            yield compared("rank L1", count, threads, timings["ours"], peer, timings[peer])
+            whole = process_peak(works["ours"])
+            its = timings.get(peer)
+            yield compared("rank L1", count, threads, timings["ours"], peer, its, process_peak_mb=whole)
 
 
 def scale(options: argparse.Namespace) -> Iterator[Entry]:
@@ -81,8 +90,18 @@ def scale(options: argparse.Namespace) -> Iterator[Entry]:
         torch.set_num_threads(threads)
         graph = random_graph(AM)
         for mode in ("TransE", "QuatE"):
-            timing = in_turn({"ours": epoch_of(graph, mode, KEGCN, dim=32)}, 1)["ours"]
-            yield compared(f"scale {mode}", len(graph), threads, timing)
+            work = epoch_of(graph, mode, KEGCN, dim=32)
+            timing = in_turn({"ours": work}, 1)["ours"]
+            whole = process_peak(work)
+            yield compared(f"scale {mode}", len(graph), threads, timing, process_peak_mb=whole)
+
+
+def process_peak(work: Callable[[], object]) -> float | None:
+    """Most memory that the process has while it works, graph, weights and libraries included, in 10^6 bytes."""
+    if not reset_peak_memory():
+        return None
+    work()
+    return peak_memory_mb()
 
 
 def random_graph(size: Size, seed: int = 0) -> Graph:

@@ -118,6 +118,32 @@ def test_an_rgcn_is_the_gradient_of_a_bilinear_form(
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
+def test_an_rgcn_with_its_normalisation_is_the_same_gradient_with_a_weight_for_each_triple(
+    torch_geometric: ModuleType,
+) -> None:
+    graph = Graph(np.array([[0, 0, 1], [2, 0, 1], [3, 0, 1], [3, 1, 1], [0, 0, 4], [0, 0, 5]]), N, R)
+    along, against = cases.relation_weights(graph)
+    torch.testing.assert_close(along, torch.tensor([1 / 3, 1 / 3, 1 / 3, 1, 1, 1]))
+    torch.testing.assert_close(against, torch.tensor([1 / 3, 1, 1, 1, 1 / 3, 1 / 3]))
+    matrices, e = normal(2 * R, D, D), normal(N, D, seed=1)
+    rows = matrices.flatten(1)
+    layer = GeneralConv(D, D, D * D, incoming=cases.rgcn, outgoing=cases.backwards(cases.rgcn), weights=False)
+    ours, _ = layer(
+        graph,
+        e,
+        rows[:R],
+        inverse_r=rows[R:],
+        triple_weight=along,
+        outgoing_weight=against,
+        self_weight=torch.zeros(N),
+    )
+    source, target, relation = directed(graph)
+    convolution = torch_geometric.nn.RGCNConv(D, D, 2 * R, root_weight=False, bias=False)  # sums divided by c
+    convolution.weight.data.copy_(matrices)
+    theirs = convolution(e, torch.stack([source, target]), relation)
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["subtraction", "multiplication", "correlation"])
 def test_a_compgcn_is_the_gradient_of_an_inner_product_with_a_composition(graph: Graph, name: str) -> None:
     e, r = normal(N, D), normal(2 * R, D, seed=1)

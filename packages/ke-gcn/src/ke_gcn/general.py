@@ -83,6 +83,7 @@ class GeneralConv(nn.Module):
         *,
         inverse_r: Tensor | None = None,
         triple_weight: Tensor | None = None,
+        outgoing_weight: Tensor | None = None,
         self_weight: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """One step.
@@ -93,6 +94,7 @@ class GeneralConv(nn.Module):
             r: (R, relation_width) float.
             inverse_r: (R, relation_width), the relations read backwards, which f_out sees; None takes r.
             triple_weight: (E,) w; None is 1.
+            outgoing_weight: (E,) w of the messages against the triples; None takes triple_weight.
             self_weight: (N,) s; None is 1.
 
         Returns:
@@ -105,7 +107,8 @@ class GeneralConv(nn.Module):
             moved = moved + _times(to_tail, self.weight_in)
         if self.outgoing is not None:
             backwards = r if inverse_r is None else inverse_r
-            to_head, _, _ = gradients(self.outgoing, graph, e, backwards, weight=triple_weight)
+            against = triple_weight if outgoing_weight is None else outgoing_weight
+            to_head, _, _ = gradients(self.outgoing, graph, e, backwards, weight=against)
             moved = moved + _times(to_head, self.weight_out)
         if self.relation is not None:
             _, to_relation, _ = gradients(self.relation, graph, e, r, weight=triple_weight)

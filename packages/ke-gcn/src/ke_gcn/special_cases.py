@@ -99,3 +99,17 @@ def symmetric_weights(graph: Graph, dtype: torch.dtype = torch.float32) -> tuple
     degree = (graph.degree + 1).to(dtype)
     head, tail = (torch.from_numpy(graph.triples[:, column]).to(graph.device) for column in (0, 2))
     return (degree[head] * degree[tail]).rsqrt(), 1 / degree
+
+
+def relation_weights(graph: Graph, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
+    """Weights of an R-GCN: one by the messages that an entity gets from one relation in one direction (c_{v,r}).
+
+    Returns:
+        (E,) along the triples, `triple_weight` of `GeneralConv`, and (E,) against them, its `outgoing_weight`.
+    """
+    weights = []
+    for receiver in (2, 0):
+        key = torch.from_numpy(graph.triples[:, receiver] * graph.num_relations + graph.triples[:, 1])
+        _, place, count = key.unique(return_inverse=True, return_counts=True)
+        weights.append((1 / count.to(dtype))[place].to(graph.device))
+    return weights[0], weights[1]
