@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ke_gcn import cldr_twins, load_dbp15k, load_folders, split_pairs
+from offprints.errors import InputError
+
+from ke_gcn import cldr_twins, given_split, load_dbp15k, load_folders, split_pairs
 
 # N, E, relations of the raw triples, relations of the shared ones, highest degree, self-loops: counted once.
 DBP15K = {
@@ -66,3 +68,25 @@ def test_folders_are_read(tmp_path: Path) -> None:
     data = load_folders(tmp_path / "a", tmp_path / "b", seeds)
     assert data.triples.tolist() == [[0, 0, 1], [2, 1, 3]]
     assert data.pairs.tolist() == [[0, 2]]
+
+
+def test_pairs_to_be_found_are_kept_apart_from_the_seeds(tmp_path: Path) -> None:
+    for side in "ab":
+        (tmp_path / side).mkdir()
+        lines = [f"{side}{i}\tr{side}\t{side}{i + 1}" for i in range(5)]
+        (tmp_path / side / "train.txt").write_text("\n".join(lines) + "\n")
+    seeds, test = tmp_path / "seeds.tsv", tmp_path / "test.tsv"
+    seeds.write_text("a0\tb0\na3\tb3\n")
+    test.write_text("a4\tb4\na1\tb1\n")
+    data = load_folders(tmp_path / "a", tmp_path / "b", seeds, test=test)
+    split = given_split(data, 0.5)
+    assert split.test.tolist() == [[4, 10], [1, 7]]
+    assert sorted(np.concatenate([split.train, split.valid]).tolist()) == [[0, 6], [3, 9]]
+    assert len(split.valid) == 1
+    alone = load_folders(tmp_path / "a", tmp_path / "b", seeds)
+    assert given_split(alone).train.tolist() == [[0, 6], [3, 9]]
+    assert len(given_split(alone).test) == 0
+    for line, name in (("a0\tb5", "a0"), ("a5\tb3", "b3")):
+        test.write_text(f"{line}\n")
+        with pytest.raises(InputError, match=f"'{name}' is in a pair of .*seeds.tsv too"):
+            load_folders(tmp_path / "a", tmp_path / "b", seeds, test=test)

@@ -65,6 +65,10 @@ def test_files_of_fb15k_that_are_not_the_published_ones_are_refused(
     (folder / "test_entities.txt").write_text("nowhere\n")
     with pytest.raises(DataError, match="nowhere"):
         read_fb15k(unpinned(FB15K), freebase)
+    (folder / "entity2type.txt").write_bytes(b"a\t/common/topic\nb\t\xff\n")
+    (folder / "test_entities.txt").write_text("d\nf\n")
+    with pytest.raises(MalformedLine, match="entity2type.txt, line 2"):
+        read_fb15k(unpinned(FB15K), freebase)
     (folder / "freebase_mtr100_mte100-valid.txt").write_text("c r d\n")
     with pytest.raises(DataError, match="1 fields"):
         read_fb15k(unpinned(FB15K), freebase)
@@ -78,7 +82,11 @@ def museum(tmp_path: Path) -> Path:
     folder = tmp_path / "am"
     folder.mkdir()
     lines = [f"<o{i}> <madeOf> <m{i % 2}> ." for i in range(8)]
-    lines += ['<o0> <title> "a title, with spaces . and a dot"@nl .', "# a comment", ""]
+    lines += [
+        '<o0> <title> "a title, with spaces . and a dot,\u2028 or an odd break\x85"@nl .',
+        "# a comment",
+        "",
+    ]
     (folder / "am_stripped.nt").write_text("\n".join(lines))
     rows = [f"o{i}\t{i}.0\tcategory{i % 2}" for i in range(6)]
     header = "proxy\tid\tlabel_cateogory"
@@ -112,6 +120,9 @@ def test_files_of_am_that_are_not_the_published_ones_are_refused(
             load_am(museum)
     (museum / "am" / "am_stripped.nt").write_text("<o0> <madeOf> <m0> .\n<o1> <madeOf>\n")
     with pytest.raises(MalformedLine, match="line 2"):
+        read_am(unpinned(AM), museum)
+    (museum / "am" / "am_stripped.nt").write_bytes(b'<o0> <madeOf> <m0> .\n<o1> <title> "\xff" .\n')
+    with pytest.raises(MalformedLine, match="line 2: not UTF-8"):
         read_am(unpinned(AM), museum)
     (museum / "am" / "am_stripped.nt").write_text("<o0> <madeOf> <m0> .\n")
     with pytest.raises(DataError, match="o1 is labelled"):

@@ -25,7 +25,7 @@ from ke_gcn.graph import Graph
 from ke_gcn.labelled import ClassificationData, EntitySplit, split_entities
 from ke_gcn.layer import KEGCNConv
 from ke_gcn.model import KEGCN
-from ke_gcn.pairs import AlignmentData, Split, split_pairs
+from ke_gcn.pairs import AlignmentData, Split, given_split, split_pairs
 from ke_gcn.ranking import PairRanking, rank_pairs
 from ke_gcn.registry import SCORES, score_named
 from ke_gcn.scores import Score
@@ -58,6 +58,7 @@ __all__ = [
     "Trainer",
     "TrainingOptions",
     "cldr_twins",
+    "given_split",
     "load_am",
     "load_dbp15k",
     "load_fb15k",

@@ -16,6 +16,7 @@ import numpy as np
 from offprints.data import DataError, DataFile, Dataset, MalformedLine, Url
 
 from ke_gcn.labelled import ClassificationData
+from ke_gcn.lines import utf8_lines
 from ke_gcn.pattern import Array
 
 _GRAPH = "am_stripped.nt"
@@ -86,7 +87,7 @@ def _graph(dataset: Dataset, root: str | Path | None) -> tuple[Array, dict[str, 
     relations: dict[str, int] = {}
     path = dataset.locate(root)[_GRAPH]
     found: list[tuple[int, int, int]] = []
-    for number, line in enumerate(dataset.read_bytes(_GRAPH, root).decode().splitlines(), 1):
+    for number, line in enumerate(utf8_lines(dataset.read_bytes(_GRAPH, root), path), 1):
         if not line or line.startswith("#"):
             continue
         parts = line.rstrip().split(" ", 2)
@@ -105,7 +106,7 @@ def _graph(dataset: Dataset, root: str | Path | None) -> tuple[Array, dict[str, 
 
 def _labels(dataset: Dataset, name: str, root: str | Path | None) -> list[tuple[str, str]]:
     """Object and category of each row; the columns are proxy, id and label_cateogory, which is how the file spells it."""
-    header, *lines = dataset.read_bytes(name, root).decode().splitlines()
+    header, *lines = utf8_lines(dataset.read_bytes(name, root), f"{dataset.name}/{name}")
     columns = header.split("\t")
     if missing := {"proxy", "label_cateogory"} - set(columns):
         raise DataError(f"{dataset.name}/{name}: no column {min(missing)}")

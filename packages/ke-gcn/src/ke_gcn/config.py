@@ -26,6 +26,7 @@ class DatasetConfig:
         right: folder of the second graph.
         seeds: file of known pairs of entities, left<TAB>right.
         relation_seeds: file of known pairs of relations.
+        test: file of pairs of entities that are to be found, for name=folder; none of them may be a seed.
         reading: of wordnet: unified, bipartite or merged.
         label_valid_share: share of the labels (of am: of those to train on) that chooses the epoch in classification.
     """
@@ -41,6 +42,7 @@ class DatasetConfig:
     right: str | None = None
     seeds: str | None = None
     relation_seeds: str | None = None
+    test: str | None = None
     reading: str = "unified"
     label_valid_share: float = 0.1
 

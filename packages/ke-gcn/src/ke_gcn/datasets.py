@@ -16,6 +16,7 @@ from offprints.triples import KnowledgeGraph
 
 from ke_gcn.amsterdam import AM
 from ke_gcn.freebase import FB15K
+from ke_gcn.lines import utf8_lines
 from ke_gcn.pairs import AlignmentData, NamedPair
 from ke_gcn.pattern import Array
 
@@ -159,7 +160,11 @@ def load_dbp15k(pair: str, *, relations_shared: bool, root: str | Path | None = 
 
 
 def load_folders(
-    left: str | Path, right: str | Path, seeds: str | Path, relation_seeds: str | Path | None = None
+    left: str | Path,
+    right: str | Path,
+    seeds: str | Path,
+    relation_seeds: str | Path | None = None,
+    test: str | Path | None = None,
 ) -> AlignmentData:
     """Two folders of triples (train.txt, head<TAB>relation<TAB>tail) and files of known pairs (left<TAB>right).
 
@@ -168,15 +173,23 @@ def load_folders(
         right: folder of the second graph.
         seeds: file of known pairs of entities.
         relation_seeds: file of known pairs of relations; None for none.
+        test: file of pairs of entities to be found; None for none. `given_split` keeps them apart from the seeds.
 
     Raises:
-        MissingFile, MalformedLine: with the path, and the number of the line.
-        UnknownName: a seed is not in its graph; the nearest names are offered.
+        MissingFile: a folder or file is not there.
+        MalformedLine: with the path, and the number of the line.
+        UnknownName: a name of a pair is not in its graph; the nearest names are offered.
+        InputError: an entity is in a seed and in a test pair.
     """
     first, second = KnowledgeGraph.from_folder(left), KnowledgeGraph.from_folder(right)
     pairs = read_pairs(Path(seeds))
     relations = [] if relation_seeds is None else read_pairs(Path(relation_seeds))
-    return AlignmentData.merge(f"{first.name}+{second.name}", first, second, pairs, relations)
+    tests = [] if test is None else read_pairs(Path(test))
+    for side, of_seeds in enumerate(zip(*pairs, strict=True)):
+        if leaked := {pair[side] for pair in tests}.intersection(of_seeds):
+            raise InputError(f"{test}: {min(leaked)!r} is in a pair of {seeds} too: a test pair would leak")
+    name = f"{first.name}+{second.name}"
+    return AlignmentData.merge(name, first, second, pairs, relations, test_pairs=tests)
 
 
 def read_pairs(path: Path) -> list[NamedPair]:
@@ -188,15 +201,9 @@ def read_pairs(path: Path) -> list[NamedPair]:
     """
     if not path.is_file():
         raise MissingFile(f"no file {path}: expected left<TAB>right, one pair a line")
-    raw = path.read_bytes()
-    try:
-        text = raw.decode("utf-8").replace("\r\n", "\n").removesuffix("\n")
-    except UnicodeDecodeError as error:
-        broken = raw.count(b"\n", 0, error.start) + 1
-        raise MalformedLine(path, broken, f"not UTF-8 at byte {error.start}") from None
     found: list[NamedPair] = []
     seen: tuple[dict[str, int], dict[str, int]] = ({}, {})
-    for number, line in enumerate(text.split("\n") if text else (), 1):
+    for number, line in enumerate(utf8_lines(path.read_bytes(), path), 1):
         parts = line.split("\t")
         if len(parts) != 2:
             raise MalformedLine(path, number, f"expected left<TAB>right, found {len(parts)} field(s)")
@@ -226,7 +233,7 @@ def _integers(dataset: Dataset, name: str, root: str | Path | None, columns: int
 
 
 def _names(dataset: Dataset, name: str, root: str | Path | None) -> dict[int, str]:
-    lines = dataset.read_bytes(name, root).decode().splitlines()
+    lines = utf8_lines(dataset.read_bytes(name, root), f"{dataset.name}/{name}")
     return {
         int(number): uri.rsplit("/", 1)[-1] for number, _, uri in (line.partition("\t") for line in lines)
     }

@@ -16,6 +16,7 @@ import numpy as np
 from offprints.data import DataError, DataFile, Dataset, Url
 
 from ke_gcn.labelled import ClassificationData
+from ke_gcn.lines import utf8_lines
 from ke_gcn.pattern import Array
 
 _LABELS = 50
@@ -57,22 +58,22 @@ def load_fb15k(root: str | Path | None = None) -> ClassificationData:
 
 def read_fb15k(dataset: Dataset, root: str | Path | None) -> tuple[ClassificationData, tuple[int, int]]:
     """What the files hold, and how many entities each of the two lists has; counts are not looked at."""
-    lines = {
-        part: dataset.read_bytes(f"freebase_mtr100_mte100-{part}.txt", root).decode().splitlines()
-        for part in _PARTS
-    }
-    rows = [line.split("\t") for part in lines.values() for line in part]
+
+    def lines(name: str) -> list[str]:
+        return utf8_lines(dataset.read_bytes(name, root), f"{dataset.name}/{name}")
+
+    rows = [line.split("\t") for part in _PARTS for line in lines(f"freebase_mtr100_mte100-{part}.txt")]
     if bad := next((row for row in rows if len(row) != 3), None):
         raise DataError(
             f"{dataset.name}: a triple has {len(bad)} fields, expected head<TAB>relation<TAB>tail: {bad}"
         )
     entities = {name: i for i, name in enumerate(dict.fromkeys(n for row in rows for n in (row[0], row[2])))}
     relations = {name: i for i, name in enumerate(dict.fromkeys(row[1] for row in rows))}
-    listed = [dataset.read_bytes(f"{part}_entities.txt", root).decode().split() for part in ("train", "test")]
+    listed = [lines(f"{part}_entities.txt") for part in ("train", "test")]
     names = [name for part in listed for name in part]
     if absent := [name for name in names if name not in entities]:
         raise DataError(f"{dataset.name}: entity {absent[0]} is listed but in no triple")
-    labels, classes = _types(dataset.read_bytes("entity2type.txt", root).decode(), names)
+    labels, classes = _types(lines("entity2type.txt"), names)
     data = ClassificationData(
         "fb15k",
         np.array([(entities[h], relations[r], entities[t]) for h, r, t in rows], np.int64),
@@ -87,9 +88,9 @@ def read_fb15k(dataset: Dataset, root: str | Path | None) -> tuple[Classificatio
     return data, (len(listed[0]), len(listed[1]))
 
 
-def _types(text: str, names: list[str]) -> tuple[Array, tuple[str, ...]]:
+def _types(lines: list[str], names: list[str]) -> tuple[Array, tuple[str, ...]]:
     """(entities, classes) bool, and the classes: the most frequent types of the file behind the first."""
-    types = {line.split("\t")[0]: line.split("\t")[1:] for line in text.splitlines()}
+    types = {line.split("\t")[0]: line.split("\t")[1:] for line in lines}
     frequent = Counter(kind for kinds in types.values() for kind in kinds).most_common(_LABELS + 1)[1:]
     if not frequent:
         raise DataError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
@@ -35,6 +35,7 @@ class AlignmentData:
         entity_names: N names; empty where the data have none.
         relation_names: R names; empty where the data have none.
         checksums: file -> sha256 of what the data were read from.
+        test: (n,) int64, rows of `pairs` that are given for testing; None where that is left open.
     """
 
     name: str
@@ -48,6 +49,7 @@ class AlignmentData:
     entity_names: Sequence[str] = ()
     relation_names: Sequence[str] = ()
     checksums: Mapping[str, str] = field(default_factory=dict)
+    test: Array | None = None
 
     def __post_init__(self) -> None:
         if self.left.shape != (self.num_entities,) or self.left.dtype != bool:
@@ -104,6 +106,7 @@ class AlignmentData:
         pairs: Sequence[NamedPair],
         relation_pairs: Sequence[NamedPair] = (),
         *,
+        test_pairs: Sequence[NamedPair] = (),
         checksums: Mapping[str, str] | None = None,
     ) -> AlignmentData:
         """One numbering for two graphs: the left one's ids, then the right one's behind them.
@@ -114,6 +117,7 @@ class AlignmentData:
             right: its training triples are used.
             pairs: names of entities that are the same, left then right.
             relation_pairs: names of relations that are the same; they are kept for evaluation, not given away.
+            test_pairs: names of further entities that are the same, which are given for testing.
             checksums: of the files that all this was read from.
 
         Raises:
@@ -138,12 +142,13 @@ class AlignmentData:
             both,
             left.num_relations + right.num_relations,
             np.arange(both) < left.num_entities,
-            numbered(pairs, "entities", left.num_entities),
+            numbered([*pairs, *test_pairs], "entities", left.num_entities),
             numbered(relation_pairs, "relations", left.num_relations),
             False,
             [g.label(n) for g in (left, right) for n in g.entities.names],
             [g.label(n) for g in (left, right) for n in g.relations.names],
             checksums or {},
+            np.arange(len(pairs), len(pairs) + len(test_pairs)) if test_pairs else None,
         )
 
 
@@ -173,6 +178,22 @@ class Split:
             train, valid, test = seen[side::2]
             if leaked := (train & test) | (train & valid) | (valid & test):
                 raise InputError(f"entity {min(leaked)} is in two parts of the split: test pairs would leak")
+
+
+def given_split(data: AlignmentData, valid_share: float = 0.0, seed: int = 0) -> Split:
+    """The pairs that are given for testing, and all others as seeds.
+
+    Args:
+        data: with its pairs.
+        valid_share: share of the seeds that is held out for validation.
+        seed: of the choice of validation pairs.
+
+    Raises:
+        InputError: the share is not in [0, 1).
+    """
+    test = np.zeros(0, np.int64) if data.test is None else data.test
+    split = split_pairs(np.delete(data.pairs, test, axis=0), 1.0, valid_share, seed=seed)
+    return replace(split, test=data.pairs[test])
 
 
 def split_pairs(

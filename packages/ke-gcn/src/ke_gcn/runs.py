@@ -18,7 +18,7 @@ from ke_gcn.config import Config, DatasetConfig
 from ke_gcn.datasets import PAIRS, load_dbp15k, load_folders
 from ke_gcn.freebase import load_fb15k
 from ke_gcn.labelled import ClassificationData
-from ke_gcn.pairs import AlignmentData, Split, SplitKind, split_pairs
+from ke_gcn.pairs import AlignmentData, Split, SplitKind, given_split, split_pairs
 from ke_gcn.pattern import Array
 from ke_gcn.twins import cldr_twins
 from ke_gcn.wordnet import Reading, load_wordnet
@@ -33,7 +33,7 @@ def alignment_data(config: Config) -> tuple[AlignmentData, Array | None]:
         return load_dbp15k(options.name, relations_shared=options.relations_shared), None
     if options.name == "folder":
         left, right, seeds = (_given(options, name) for name in ("left", "right", "seeds"))
-        data = load_folders(left, right, seeds, options.relation_seeds)
+        data = load_folders(left, right, seeds, options.relation_seeds, options.test)
         return data, data.relation_pairs if len(data.relation_pairs) else None
     raise InputError(f"dataset.name={options.name} cannot be aligned: cldr, {', '.join(PAIRS)} or folder")
 
@@ -41,8 +41,8 @@ def alignment_data(config: Config) -> tuple[AlignmentData, Array | None]:
 def alignment_split(config: Config, data: AlignmentData) -> Split:
     """Seeds, validation and test as the options say."""
     options = config.dataset
-    if options.name == "folder":  # every pair that the user knows is a seed
-        split = split_pairs(data.pairs, 1.0, options.valid_share, "jape", config.seed)
+    if options.name == "folder":  # every pair that the user knows and does not keep for testing is a seed
+        split = given_split(data, options.valid_share, config.seed)
     else:
         kind = cast(SplitKind, options.split)
         split = split_pairs(data.pairs, options.seed_share, options.valid_share, kind, config.seed)
