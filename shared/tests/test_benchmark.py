@@ -19,6 +19,23 @@ def test_works_take_turns_after_a_warm_up_and_a_look_at_the_memory() -> None:
     assert all(0 <= timing.best <= timing.median for timing in timings.values())
 
 
+def test_a_repeated_work_follows_itself_and_its_time_is_that_of_one_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls: list[str] = []
+    clock = [0.0]
+    monkeypatch.setattr("offprints.benchmark.time.perf_counter", lambda: clock[0])
+
+    def work(name: str, seconds: float) -> None:
+        calls.append(name)
+        clock[0] += seconds
+
+    works = {"slow": lambda: work("slow", 2), "quick": lambda: work("quick", 1)}
+    timings = in_turn(works, rounds=2, repeat=3)
+    assert calls[-6:] == ["slow"] * 3 + ["quick"] * 3
+    assert (timings["slow"].median, timings["quick"].best) == (2, 1)
+
+
 def test_the_peak_is_what_the_work_takes_and_not_what_stays() -> None:
     stays: list[bytearray] = []
 

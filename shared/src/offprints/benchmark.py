@@ -47,23 +47,26 @@ class Timing:
     peak_mb: float | None
 
 
-def in_turn(works: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, Timing]:
+def in_turn(works: Mapping[str, Callable[[], object]], rounds: int, repeat: int = 1) -> dict[str, Timing]:
     """Run each work once to warm up and once to see its memory, then all of them in turn, round after round.
 
     Args:
         works: what to run, by name.
         rounds: 1 or more; whatever disturbs a round disturbs all works alike.
+        repeat: how often in a row a work runs each time; more than once for what follows itself in use and is short, so that it
+            finds the caches as it left them and not as the others did.
 
     Returns:
-        The timing of each work.
+        The timing of each work, of one run of it.
     """
     peaks = {name: _peak(work) for name, work in works.items()}
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(rounds):
         for name, work in works.items():
             started = time.perf_counter()
-            work()
-            seconds[name].append(time.perf_counter() - started)
+            for _ in range(repeat):
+                work()
+            seconds[name].append((time.perf_counter() - started) / repeat)
     return {
         name: Timing(statistics.median(values), min(values), peaks[name]) for name, values in seconds.items()
     }
