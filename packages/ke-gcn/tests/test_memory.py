@@ -40,7 +40,8 @@ def test_forward_and_backward_take_the_memory_of_the_embeddings(mode: str, backe
         e, r = model(graph)
         (e.square().sum() + r.square().sum()).backward()
 
-    step()  # what is made once for a graph, of the size of its edges, stays
+    with Largest():  # what is made once stays: arrays of a graph, of the size of its edges; modules that torch loads for watching
+        step()
     tracemalloc.start()  # numpy tells it of its arrays
     try:
         with Largest() as torch_made:
