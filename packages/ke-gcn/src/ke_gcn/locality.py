@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ke_gcn.numba_kernels import compiled
+from ke_gcn.numba_walk import compiled
 from ke_gcn.pattern import Array, starts
 
 

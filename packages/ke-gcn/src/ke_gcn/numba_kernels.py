@@ -1,27 +1,15 @@
-"""The operations as compiled loops: each row of the result is made by one walk over its edges.
-
-Rows are shared out to as many threads as torch has. A row is always made by one thread in one order, so that the
-number of threads changes no bit of the result.
-"""
+"""The operations as compiled loops: each row of the result is made by one walk over its edges."""
 
 from __future__ import annotations
 
-import functools
-import itertools
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-import numba
-import numpy as np
 import torch
 from torch import Tensor
 
-from ke_gcn.pattern import Array, ByRelation, Edges, Pattern
-
-# Sums may be taken in any order, but a number that is none must stay one: a diverged model has to be seen.
-_FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
-compiled = functools.partial(numba.njit, nogil=True, fastmath=_FASTMATH, error_model="numpy", cache=True)
+from ke_gcn.numba_linear import linear_step
+from ke_gcn.numba_walk import arrays, by_rows, compiled, new
+from ke_gcn.pattern import ByRelation, Edges, Pattern
 
 
 class NumbaKernels:
@@ -35,9 +23,7 @@ class NumbaKernels:
             weight = weight[pattern.transposed_order]
         else:
             indptr, column = pattern.indptr, pattern.column
-        out = new(x, len(indptr) - 1, x.shape[1])
-        by_rows(_weighted_sum, indptr, *arrays(column, weight, x, out))
-        return out
+        return linear_step(indptr, column, weight, x)
 
     def pair_dot(self, pattern: Pattern, x: Tensor, y: Tensor) -> Tensor:
         out = x.new_empty(len(pattern.row))
@@ -91,83 +77,6 @@ def count_block(
     """Add a block of distances to the counts of `ranking.rank_pairs`; all but `found` are of all rows or columns."""
     counts = (tensor.numpy() for tensor in (closer, at_most, nearest, best, column_nearest))
     _count_block(found.numpy(), first, partner.numpy(), *counts)
-
-
-def by_rows(kernel: Callable[..., None], indptr: Tensor, *given: Any) -> None:
-    """Call kernel(indptr, *given, begin, end) for all rows, shared out to torch's threads by their number of entries."""
-    starts = indptr.numpy()
-    threads = torch.get_num_threads()
-    if threads == 1 or starts[-1] < 4096:
-        kernel(starts, *given, 0, len(starts) - 1)
-        return
-    ranges = itertools.pairwise(_bounds(starts, threads))
-    _wait([_pool(threads).submit(kernel, starts, *given, begin, end) for begin, end in ranges])
-
-
-def in_parts(parts: int, kernel: Callable[..., None], indptr: Tensor, *given: Any) -> None:
-    """Call kernel(indptr, *given, part, begin, end) for so many parts, whatever the number of threads."""
-    starts, threads = indptr.numpy(), torch.get_num_threads()
-    calls = [(part, *ends) for part, ends in enumerate(itertools.pairwise(_bounds(starts, parts)))]
-    if threads == 1:
-        for call in calls:
-            kernel(starts, *given, *call)
-        return
-    _wait([_pool(threads).submit(kernel, starts, *given, *call) for call in calls])
-
-
-def new(x: Tensor, *shape: int) -> Tensor:
-    """An array for a result, of x's shape or the given one and of its type; not yet filled.
-
-    It comes from numpy, which asks the system for huge pages: torch's own memory would cost more time in page faults than
-    a walk over a whole layer takes.
-    """
-    return torch.from_numpy(np.empty(shape or x.shape, x.detach()[:0].numpy().dtype))
-
-
-def arrays(*tensors: Tensor) -> list[Array]:
-    """The tensors as contiguous numpy arrays; without a copy where they are so."""
-    return [tensor.detach().contiguous().numpy() for tensor in tensors]
-
-
-def _bounds(starts: Array, parts: int) -> list[int]:
-    inner = np.searchsorted(starts, np.linspace(0, starts[-1], parts + 1)[1:-1])
-    return [0, *inner.tolist(), len(starts) - 1]
-
-
-def _wait(started: list[Future[None]]) -> None:
-    for part in started:
-        part.result()
-
-
-@functools.cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, "ke-gcn")
-
-
-@compiled()
-def _weighted_sum(indptr: Any, column: Any, weight: Any, x: Any, out: Any, begin: int, end: int) -> None:
-    """Four entries at a time: the sum is read and written once for four rows that are gathered."""
-    width = x.shape[1]
-    for row in range(begin, end):
-        total = out[row]
-        total[:] = 0
-        entry, last = indptr[row], indptr[row + 1]
-        while entry + 4 <= last:
-            w0, w1, w2, w3 = weight[entry], weight[entry + 1], weight[entry + 2], weight[entry + 3]
-            x0, x1, x2, x3 = (
-                x[column[entry]],
-                x[column[entry + 1]],
-                x[column[entry + 2]],
-                x[column[entry + 3]],
-            )
-            for j in range(width):
-                total[j] += w0 * x0[j] + w1 * x1[j] + w2 * x2[j] + w3 * x3[j]
-            entry += 4
-        while entry < last:
-            value, there = weight[entry], x[column[entry]]
-            for j in range(width):
-                total[j] += value * there[j]
-            entry += 1
 
 
 @compiled()

@@ -1,4 +1,4 @@
-"""Whole layers as compiled loops: an entity's row is gathered, moved, cut off by the ReLU and written once.
+"""Whole layers of products as compiled loops: an entity's row is gathered, moved, cut off by the ReLU and written once.
 
 The messages of one relation to one entity share their factor, so their sources are summed before it is applied. The sum
 also gives the relation its own message without another walk. Relations are summed in a fixed number of parts, whatever
@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ke_gcn.numba_kernels import arrays, by_rows, compiled, in_parts, new
+from ke_gcn.numba_rows import live_rows
+from ke_gcn.numba_walk import arrays, compiled, in_parts, new
 from ke_gcn.pattern import Groups
 
 _PARTS = 4
@@ -80,84 +81,6 @@ def product_step_back(
         *arrays(out, to_r, own_r),
     )
     return out, to_r.sum(0), own_r.sum(0)
-
-
-def live_rows(x: Tensor) -> Any:
-    """Which rows have a number that is not 0; (n,) bool. Most of a loss's gradient is zero rows, not worth a gather."""
-    live = np.empty(len(x), np.bool_)
-    (rows,) = arrays(x)
-    _live_rows(rows, live)
-    return live
-
-
-def linear_step(indptr: Tensor, column: Tensor, weight: Tensor, x: Tensor, relu_rows: int) -> Tensor:
-    """A sparse matrix times x, with a ReLU on the first rows."""
-    out = new(x, len(indptr) - 1, x.shape[1])
-    by_rows(_linear_step, indptr, *arrays(column, weight, x), relu_rows, *arrays(out))
-    return out
-
-
-def linear_step_back(
-    indptr: Tensor, column: Tensor, weight: Tensor, g: Tensor, gate: Tensor | None, gated: int, *, dead: bool
-) -> Tensor:
-    """The transposed matrix times a gradient, cut off where the ReLU before it did.
-
-    Args:
-        indptr: of the transposed matrix.
-        column: of the transposed matrix.
-        weight: of the transposed matrix.
-        g: (rows or fewer, d): rows that are missing at the end are zero.
-        gate: what the ReLU gave; None for no ReLU.
-        gated: rows that went through the ReLU.
-        dead: many rows of g are zero.
-    """
-    out = new(g, len(indptr) - 1, g.shape[1])
-    live = np.ones(len(indptr) - 1, np.bool_)
-    live[len(g) :] = False
-    if dead:
-        live[: len(g)] = live_rows(g)
-    opened = arrays(g if gate is None else gate)[0]
-    by_rows(
-        _linear_step_back,
-        indptr,
-        *arrays(column, weight, g),
-        live,
-        opened,
-        0 if gate is None else gated,
-        *arrays(out),
-    )
-    return out
-
-
-def stacked(e: Tensor, r: Tensor) -> Tensor:
-    """Both in one array; (N, d), (R, d) -> (N + R, d)."""
-    out = new(e, len(e) + len(r), e.shape[1])
-    out[: len(e)], out[len(e) :] = e.detach(), r.detach()
-    return out
-
-
-def gated(g: Tensor, gate: Tensor) -> Tensor:
-    """g where the gate is above 0, and 0 elsewhere; (n, d), (n, d) -> (n, d)."""
-    out = new(g)
-    _gated(*arrays(g, gate, out))
-    return out
-
-
-def unit_rows(x: Tensor, shortest_squared: float) -> tuple[Tensor, Tensor]:
-    """Rows scaled to length 1, and the factors that did it."""
-    out, inverse = new(x), x.new_empty(len(x))
-    rows, scaled, factors = arrays(x, out, inverse)
-    _unit_rows(rows, rows.dtype.type(shortest_squared), scaled, factors)
-    return out, inverse
-
-
-def unit_rows_back(unit: Tensor, inverse: Tensor, g: Tensor, shortest_squared: float) -> Tensor:
-    """The gradient of `unit_rows` in x; a row that was too short has a constant factor."""
-    out = new(g)
-    rows, factors, by, there = arrays(unit, inverse, g, out)
-    longest = rows.dtype.type((1 - 1e-5) * shortest_squared**-0.5)
-    _unit_rows_back(rows, factors, longest, by, there)
-    return out
 
 
 def _lengths(r: Tensor, k: int) -> Tensor:
@@ -343,125 +266,3 @@ def _product_step_back(
             for j in range(n):
                 i = component * n + j
                 there[i] = by_here[i] + total[i] - own[j] * a[i] - 2 * turned[j] * here[i]
-
-
-@compiled()
-def _linear_step(
-    indptr: Any, column: Any, weight: Any, x: Any, relu_rows: int, out: Any, begin: int, end: int
-) -> None:
-    """Four entries at a time: the sum is read and written once for four rows that are gathered."""
-    width, zero = x.shape[1], x.dtype.type(0)
-    for row in range(begin, end):
-        total = out[row]
-        total[:] = 0
-        entry, last = indptr[row], indptr[row + 1]
-        while entry + 4 <= last:
-            w0, w1, w2, w3 = weight[entry], weight[entry + 1], weight[entry + 2], weight[entry + 3]
-            x0, x1, x2, x3 = (
-                x[column[entry]],
-                x[column[entry + 1]],
-                x[column[entry + 2]],
-                x[column[entry + 3]],
-            )
-            for j in range(width):
-                total[j] += w0 * x0[j] + w1 * x1[j] + w2 * x2[j] + w3 * x3[j]
-            entry += 4
-        while entry < last:
-            _add(total, x[column[entry]], weight[entry])
-            entry += 1
-        if row < relu_rows:
-            for j in range(width):
-                total[j] = zero if total[j] < zero else total[j]
-
-
-@compiled()
-def _linear_step_back(
-    indptr: Any,
-    column: Any,
-    weight: Any,
-    g: Any,
-    live: Any,
-    gate: Any,
-    gated: int,
-    out: Any,
-    begin: int,
-    end: int,
-) -> None:
-    width, zero = g.shape[1], g.dtype.type(0)
-    for row in range(begin, end):
-        total = out[row]
-        total[:] = 0
-        entry, last = indptr[row], indptr[row + 1]
-        while entry < last:
-            # The next four that are alive; a dead row's place is taken by an entry of weight 0 that is in the cache.
-            c0 = c1 = c2 = c3 = -1
-            w0 = w1 = w2 = w3 = zero
-            while entry < last and c3 < 0:
-                c, w = column[entry], weight[entry]
-                entry += 1
-                if not live[c]:
-                    continue
-                if c0 < 0:
-                    c0, w0 = c, w
-                elif c1 < 0:
-                    c1, w1 = c, w
-                elif c2 < 0:
-                    c2, w2 = c, w
-                else:
-                    c3, w3 = c, w
-            if c0 < 0:
-                break
-            x0 = g[c0]
-            x1, x2, x3 = g[c1 if c1 >= 0 else c0], g[c2 if c2 >= 0 else c0], g[c3 if c3 >= 0 else c0]
-            for j in range(width):
-                total[j] += w0 * x0[j] + w1 * x1[j] + w2 * x2[j] + w3 * x3[j]
-        if row < gated:
-            opened = gate[row]
-            for j in range(width):
-                if opened[j] <= 0:
-                    total[j] = zero
-
-
-@compiled()
-def _gated(g: Any, gate: Any, out: Any) -> None:
-    width, zero = g.shape[1], g.dtype.type(0)
-    for row in range(len(g)):
-        by, opened, there = g[row], gate[row], out[row]
-        for j in range(width):
-            there[j] = by[j] if opened[j] > 0 else zero
-
-
-@compiled()
-def _live_rows(x: Any, live: Any) -> None:
-    for row in range(len(x)):
-        here, found = x[row], False
-        for j in range(len(here)):
-            if here[j] != 0:
-                found = True
-                break
-        live[row] = found
-
-
-@compiled()
-def _unit_rows(x: Any, shortest_squared: Any, out: Any, inverse: Any) -> None:
-    width = x.shape[1]
-    for row in range(len(x)):
-        here, there, squares = x[row], out[row], x.dtype.type(0)
-        for j in range(width):
-            squares += here[j] * here[j]
-        factor = x.dtype.type(1) / np.sqrt(shortest_squared if squares < shortest_squared else squares)
-        inverse[row] = factor
-        for j in range(width):
-            there[j] = here[j] * factor
-
-
-@compiled()
-def _unit_rows_back(unit: Any, inverse: Any, longest: Any, g: Any, out: Any) -> None:
-    width = g.shape[1]
-    for row in range(len(g)):
-        here, by, there, dot = unit[row], g[row], out[row], g.dtype.type(0)
-        if inverse[row] < longest:
-            for j in range(width):
-                dot += here[j] * by[j]
-        for j in range(width):
-            there[j] = inverse[row] * (by[j] - dot * here[j])

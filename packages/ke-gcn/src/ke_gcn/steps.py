@@ -89,14 +89,14 @@ class _ProductStep(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, by_e: Tensor | None, by_r: Tensor | None) -> Any:
-        from ke_gcn import numba_steps
+        from ke_gcn import numba_rows, numba_steps
 
         e, r, moved, own, scale = ctx.saved_tensors
         graph, k, factor, distance = ctx.made_of
         if by_e is None:
             by_e = torch.zeros_like(e)
         elif moved is not None:
-            by_e = numba_steps.gated(by_e, moved)
+            by_e = numba_rows.gated(by_e, moved)
         by_r = None if by_r is None else factor * by_r
         to_e, to_r, turned = numba_steps.product_step_back(
             graph.groups, e, r, k, scale, by_e, by_r, distance=distance
@@ -113,14 +113,14 @@ class _LinearStack(Function):
     def forward(
         ctx: Any, graph: Graph, matrix: Matrix, e: Tensor, r: Tensor, layers: int, relu_rows: int
     ) -> tuple[Tensor, Tensor]:
-        from ke_gcn import numba_steps
+        from ke_gcn import numba_linear, numba_rows
 
         pattern, weights = matrix.pattern, matrix.weights(e.dtype)
-        x = numba_steps.stacked(e, r)
+        x = numba_rows.stacked(e, r)
         gates: list[Tensor] = []
         for layer in range(layers):
             last = layer == layers - 1
-            x = numba_steps.linear_step(pattern.indptr, pattern.column, weights, x, 0 if last else relu_rows)
+            x = numba_linear.linear_step(pattern.indptr, pattern.column, weights, x, 0 if last else relu_rows)
             if not last:
                 gates.append(x)
         ctx.save_for_backward(*gates)
@@ -131,7 +131,7 @@ class _LinearStack(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, by_e: Tensor | None, by_r: Tensor | None) -> Any:
-        from ke_gcn import numba_steps
+        from ke_gcn import numba_linear, numba_rows
 
         matrix, relu_rows, entities = ctx.made_of
         gates = list(ctx.saved_tensors)
@@ -141,14 +141,14 @@ class _LinearStack(Function):
             g = by_e
         else:
             by_e = by_r.new_zeros(entities, by_r.shape[1]) if by_e is None else by_e
-            g = numba_steps.stacked(by_e, by_r)
+            g = numba_rows.stacked(by_e, by_r)
         assert g is not None
         pattern, weights = matrix.pattern, matrix.weights(g.dtype, transposed=True)
         transposed = pattern.transposed_indptr, pattern.transposed_row, weights
         first = True
         while True:
             gate = gates.pop() if gates else None
-            g = numba_steps.linear_step_back(*transposed, g, gate, relu_rows, dead=first)
+            g = numba_linear.linear_step_back(*transposed, g, gate, relu_rows, dead=first)
             first = False
             if gate is None:
                 return None, None, g[:entities], g[entities:], None, None
@@ -157,19 +157,19 @@ class _LinearStack(Function):
 class _UnitRows(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        from ke_gcn import numba_steps
+        from ke_gcn import numba_rows
 
-        unit, inverse = numba_steps.unit_rows(x, NORM_SQUARED)
+        unit, inverse = numba_rows.unit_rows(x, NORM_SQUARED)
         ctx.save_for_backward(unit, inverse)
         return unit
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, by: Tensor) -> Any:
-        from ke_gcn import numba_steps
+        from ke_gcn import numba_rows
 
         unit, inverse = ctx.saved_tensors
-        return numba_steps.unit_rows_back(unit, inverse, by, NORM_SQUARED)
+        return numba_rows.unit_rows_back(unit, inverse, by, NORM_SQUARED)
 
 
 def _repeated(x: Tensor, k: int) -> Tensor:
