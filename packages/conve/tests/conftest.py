@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from offprints.testing import one_thread, recorded
+from offprints.testing import cuda, one_thread, recorded
 from offprints.triples import KnowledgeGraph
 
-__all__ = ["one_thread"]
+__all__ = ["cuda", "one_thread"]
 
 settings.register_profile("offprints", deadline=None)  # a test states a fact, not a time
 settings.load_profile("offprints")

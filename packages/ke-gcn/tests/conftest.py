@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from offprints.testing import one_thread, recorded
+from offprints.testing import cuda, one_thread, recorded
 
 from ke_gcn import Graph
 
-__all__ = ["one_thread"]
+__all__ = ["cuda", "one_thread"]
 
 settings.register_profile("offprints", deadline=None, max_examples=25)  # a test states a fact, not a time
 settings.load_profile("offprints")

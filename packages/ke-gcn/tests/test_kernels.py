@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from offprints.errors import InputError
 
-from ke_gcn import Graph, score_named
+from ke_gcn import Graph, score_named, torch_kernels
 from ke_gcn.algebra import interleaved, multiply, normalise, planar, squared_length
 from ke_gcn.ops import aggregate, distances, pair_dot, relate, weighted_sum
 
@@ -64,12 +64,13 @@ def test_gradients_of_sums_dot_products_and_distances(awkward) -> None:
     "mode", ["None", "TransE", "TransH", "TransD", "DistMult", "ComplEx", "RotatE", "QuatE"]
 )
 def test_every_backend_gives_the_numbers_of_the_compiled_one(
-    request: pytest.FixtureRequest, mode: str, backend: str
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, mode: str, backend: str
 ) -> None:
+    monkeypatch.setattr(torch_kernels, "_CHUNK_ELEMENTS", {"cpu": 1 << 14})  # several chunks
     if backend == "dgl":
         request.getfixturevalue("dgl")
     score = score_named(mode)
-    triples = np.random.default_rng(0).integers(0, [300, 7, 300], (20_000, 3))  # more than one chunk
+    triples = np.random.default_rng(0).integers(0, [300, 7, 300], (20_000, 3))
     outcomes = []
     for name in ("numba", backend):
         graph = Graph(triples, backend=name)

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import settings
 
 from offprints.errors import DataError
-from offprints.testing import one_thread, recorded
+from offprints.testing import cuda, one_thread, recorded
 from offprints.triples import Vocabulary
 
 from ukge import UncertainGraph, load_graph
 from ukge.synthetic import random_facts
 
-__all__ = ["one_thread"]
+__all__ = ["cuda", "one_thread"]
 
 settings.register_profile("offprints", deadline=None)  # a test states a fact, not a time
 settings.load_profile("offprints")

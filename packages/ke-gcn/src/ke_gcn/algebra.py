@@ -33,14 +33,14 @@ def multiply(x: Tensor, r: Tensor, k: int) -> Tensor:
         return x * r
     if k == 2:
         (a, b), (p, q) = x.chunk(2, -1), r.chunk(2, -1)
-        return torch.cat([a * p - b * q, a * q + b * p], -1)
+        return torch.cat([torch.addcmul(a * p, b, q, value=-1), torch.addcmul(a * q, b, p)], -1)
     (a, b, c, d), (p, q, s, t) = x.chunk(4, -1), r.chunk(4, -1)
     return torch.cat(
         [
-            a * p - b * q - c * s - d * t,
-            a * q + b * p + c * t - d * s,
-            a * s - b * t + c * p + d * q,
-            a * t + b * s - c * q + d * p,
+            _sum_of_products(((a, p, 1), (b, q, -1), (c, s, -1), (d, t, -1))),
+            _sum_of_products(((a, q, 1), (b, p, 1), (c, t, 1), (d, s, -1))),
+            _sum_of_products(((a, s, 1), (b, t, -1), (c, p, 1), (d, q, 1))),
+            _sum_of_products(((a, t, 1), (b, s, 1), (c, q, -1), (d, p, 1))),
         ],
         -1,
     )
@@ -79,3 +79,12 @@ def planar(x: Tensor, k: int) -> Tensor:
 def interleaved(x: Tensor, k: int) -> Tensor:
     """The inverse of `planar`."""
     return torch.stack(x.chunk(k, -1), -1).flatten(-2)
+
+
+def _sum_of_products(terms: tuple[tuple[Tensor, Tensor, int], ...]) -> Tensor:
+    """Each further term in one pass over memory, which these products are bound by; the first sign is 1."""
+    (x, y, _), *others = terms
+    total = x * y
+    for x, y, sign in others:
+        total = torch.addcmul(total, x, y, value=sign)
+    return total
