@@ -78,3 +78,12 @@ def test_parts_that_are_not_asked_for_stay_and_lines_are_kept_as_they_come(tmp_p
         ("eval", 1),
         ("train step", 4),
     ]
+
+
+def test_a_part_that_measures_nothing_here_leaves_the_lines_that_are_there(tmp_path: Path) -> None:
+    file = tmp_path / "results.json"
+    line = compared("gpu epoch", 10, 1, Timing(0.1, 0.1, None))
+    run({"gpu": lambda options: iter([line])}, "", file, [])
+    before = file.read_text()
+    run({"gpu": lambda options: iter(())}, "", file, [])
+    assert file.read_text() == before

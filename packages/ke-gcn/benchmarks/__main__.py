@@ -2,7 +2,7 @@
 
     nox -s "bench(ke-gcn)"                         the table of docs/benchmarks.md
     nox -s "bench(ke-gcn)" -- --rounds 3           quicker and noisier
-    nox -s "bench(ke-gcn)" -- --only rank          a part: epoch, rank, scale; the other parts of results.json stay
+    nox -s "bench(ke-gcn)" -- --only rank          a part: epoch, rank, scale, gpu; the other parts of results.json stay
     nox -s "bench(ke-gcn)" -- --no-peers           ours alone
 
 Graphs are random ones of a data set's counts, so that no files are needed. An epoch is forward, loss, backward and Adam
@@ -96,6 +96,24 @@ def scale(options: argparse.Namespace) -> Iterator[Entry]:
             yield compared(f"scale {mode}", len(graph), threads, timing, process_peak_mb=whole)
 
 
+def gpu(options: argparse.Namespace) -> Iterator[Entry]:
+    """The epochs of `epoch` on a GPU, where there is one; its memory beside the seconds."""
+    if not torch.cuda.is_available():
+        return
+    from peers import EdgeArrays
+
+    device = torch.device("cuda", 0)
+    for name in SIZES:
+        graph = random_graph(SIZES[name]).to(device)
+        for mode in ("TransE", "RotatE", "QuatE"):
+            works = {"ours": epoch_of(graph, mode, KEGCN)}
+            peer = "" if options.no_peers else "gather-scatter torch"
+            if peer:
+                works[peer] = epoch_of(graph, mode, EdgeArrays.with_reducer(peer))
+            timings = in_turn(works, options.rounds, repeat=5, device=device)
+            yield compared(f"gpu epoch {mode}", len(graph), 1, timings["ours"], peer, timings.get(peer))
+
+
 def process_peak(work: Callable[[], object]) -> float | None:
     """Most memory that the process has while it works, graph, weights and libraries included, in 10^6 bytes."""
     if not reset_peak_memory():
@@ -115,7 +133,7 @@ def random_graph(size: Size, seed: int = 0) -> Graph:
 
 def epoch_of(graph: Graph, mode: str, kind: Callable[..., Any], dim: int = 200) -> Callable[[], None]:
     """One update of a fresh model."""
-    model = kind(graph.num_entities, graph.num_relations, score_named(mode), dim)
+    model = kind(graph.num_entities, graph.num_relations, score_named(mode), dim).to(graph.device)
     rng = np.random.default_rng(0)
     seeds = rng.permutation(graph.num_entities)[:9_000].reshape(-1, 2)
     loss = AlignmentLoss(model, graph, seeds)
@@ -140,4 +158,8 @@ def epoch_bound(graph: Graph, dim: int) -> float:
 
 
 if __name__ == "__main__":
-    run({"epoch": epoch, "rank": rank, "scale": scale}, __doc__, Path(__file__).with_name("results.json"))
+    run(
+        {"epoch": epoch, "rank": rank, "scale": scale, "gpu": gpu},
+        __doc__,
+        Path(__file__).with_name("results.json"),
+    )

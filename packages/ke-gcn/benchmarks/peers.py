@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import dgl
 import numpy as np
 import torch
 from scipy.spatial.distance import cdist
@@ -35,7 +34,7 @@ class EdgeArrays(KEGCN):
 
     def forward(self, graph: Graph) -> tuple[Tensor, Tensor]:
         e, r = self.embeddings()
-        head, relation, tail = torch.from_numpy(graph.triples).T
+        head, relation, tail = torch.from_numpy(graph.triples).to(e.device).T
         by_degree, by_count = graph.inverse_degree(e.dtype), graph.inverse_count(r.dtype)
         for convolution in self.convolutions:
             rho = self.score.normalise(r)
@@ -49,7 +48,9 @@ class EdgeArrays(KEGCN):
 
     def _sum(self, name: str, message: Tensor, target: Tensor, count: int) -> Tensor:
         if self.reducer == "gather-scatter torch":
-            return torch.zeros(count, message.shape[1]).index_add(0, target, message)
+            return message.new_zeros(count, message.shape[1]).index_add(0, target, message)
+        import dgl  # here: it has no build for Python 3.12, where the GPU's peers run too
+
         if name not in self._graphs:
             ends = {("edge", "to", "node"): (torch.arange(len(target)), target)}
             self._graphs[name] = dgl.heterograph(ends, {"edge": len(target), "node": count})

@@ -21,9 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from offprints.atomic import write_text
-from offprints.gpu import keep_freed_memory
-from offprints.hardware import hardware, peak_memory_mb, reset_peak_memory, versions
+from offprints.gpu import keep_freed_memory, peak_memory_mb, reset_peak_memory
+from offprints.hardware import hardware, versions
 from offprints.logging import console
 
 Entry = dict[str, Any]
@@ -39,7 +41,8 @@ class Timing:
     Attributes:
         median: seconds, of all rounds.
         best: seconds, of the quickest round: what is left when nothing else disturbs.
-        peak_mb: most memory that it took beyond what stood before, in 10^6 bytes; None where the system does not tell.
+        peak_mb: most memory that it took beyond what stood before, in 10^6 bytes: of the process, or of the GPU where it works on
+            one; None where the system does not tell.
     """
 
     median: float
@@ -47,7 +50,12 @@ class Timing:
     peak_mb: float | None
 
 
-def in_turn(works: Mapping[str, Callable[[], object]], rounds: int, repeat: int = 1) -> dict[str, Timing]:
+def in_turn(
+    works: Mapping[str, Callable[[], object]],
+    rounds: int,
+    repeat: int = 1,
+    device: torch.device | None = None,
+) -> dict[str, Timing]:
     """Run each work once to warm up and once to see its memory, then all of them in turn, round after round.
 
     Args:
@@ -55,17 +63,19 @@ def in_turn(works: Mapping[str, Callable[[], object]], rounds: int, repeat: int 
         rounds: 1 or more; whatever disturbs a round disturbs all works alike.
         repeat: how often in a row a work runs each time; more than once for what follows itself in use and is short, so that it
             finds the caches as it left them and not as the others did.
+        device: a GPU that the works give their orders to: a run has ended when it has carried them out.
 
     Returns:
         The timing of each work, of one run of it.
     """
-    peaks = {name: _peak(work) for name, work in works.items()}
+    peaks = {name: _peak(work, device) for name, work in works.items()}
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(rounds):
         for name, work in works.items():
             started = time.perf_counter()
             for _ in range(repeat):
                 work()
+            _wait(device)
             seconds[name].append((time.perf_counter() - started) / repeat)
     return {
         name: Timing(statistics.median(values), min(values), peaks[name]) for name, values in seconds.items()
@@ -113,7 +123,8 @@ def run(
 ) -> None:
     """The command line of a benchmark: measure the parts asked for and keep the lines of the others.
 
-    What was measured is in the file at once, so that nothing is lost if the rest fails.
+    What was measured is in the file at once, so that nothing is lost if the rest fails. A part that measures nothing, because
+    this machine has not what it is about, leaves the lines that are there.
 
     Args:
         parts: name, which begins the workloads of its lines -> what measures it.
@@ -134,8 +145,10 @@ def run(
     keep_freed_memory()  # as the command lines do; here it helps the peers just as well
     entries: list[Entry] = json.loads(results.read_text(encoding="utf-8")) if results.exists() else []
     for part in options.only:
-        entries = [entry for entry in entries if entry["workload"].split()[0] != part]
-        for entry in parts[part](options):
+        others = [entry for entry in entries if entry["workload"].split()[0] != part]
+        for number, entry in enumerate(parts[part](options)):
+            if number == 0:
+                entries = others
             entries.append({**entry, "hardware": dataclasses.asdict(hardware()), "versions": versions()})
             console().print(_line(entry), highlight=False, soft_wrap=True)
             write_text(results, json.dumps(entries, indent=2) + "\n")
@@ -149,15 +162,22 @@ def _line(entry: Entry) -> str:
     )
 
 
-def _peak(work: Callable[[], object]) -> float | None:
+def _peak(work: Callable[[], object], device: torch.device | None) -> float | None:
     work()  # what stays, as an optimiser's state does, is not part of a step
+    _wait(device)
     gc.collect()
     _give_back_freed_memory()
-    if not reset_peak_memory():
+    if not reset_peak_memory(device):
         return None
-    before = peak_memory_mb()
+    before = peak_memory_mb(device)
     work()
-    return peak_memory_mb() - before
+    _wait(device)
+    return peak_memory_mb(device) - before
+
+
+def _wait(device: torch.device | None) -> None:
+    if device is not None and device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def _give_back_freed_memory() -> None:
