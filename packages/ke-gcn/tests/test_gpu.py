@@ -30,25 +30,27 @@ DEVICES = ("cpu", "cuda")
 BASELINES = ["mtranse", "gcn_align", "rgcn", "compgcn_sub", "compgcn_mult", "compgcn_corr", "vr_gcn"]
 
 
-@pytest.mark.usefixtures("cuda")
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("backend", ["torch", "triton"])
 @pytest.mark.parametrize("mode", sorted(SCORES))
-def test_a_layer_and_its_gradients(awkward, mode: str) -> None:
+def test_a_layer_and_its_gradients(
+    awkward, cuda: torch.device, mode: str, backend: str, dtype: torch.dtype
+) -> None:
     score = score_named(mode)
     outcomes = []
-    for device in DEVICES:
-        graph: Graph = awkward(3, entities=500, edges=9_000).to(device)
+    for device, kernels in ((torch.device("cpu"), "numba"), (cuda, backend)):
+        graph = Graph(awkward(3, entities=500, edges=9_000).triples, 500, 4, backend=kernels, device=device)
         generator = torch.Generator().manual_seed(0)
         e, r = (
-            torch.randn(rows, 8 * factor, generator=generator, dtype=torch.float64)
-            .to(device)
-            .requires_grad_()
+            torch.randn(rows, 8 * factor, generator=generator, dtype=dtype).to(device).requires_grad_()
             for rows, factor in ((500, score.entity_factor), (4, score.relation_factor))
         )
         moved = KEGCNConv(score, 0.3, act=torch.tanh, rel_act=torch.tanh)(graph, e, r)
         gradients = torch.autograd.grad(sum(x.sum() for x in moved), (e, r), materialize_grads=True)
         outcomes.append([x.detach().cpu() for x in (*moved, *gradients)])
+    tolerance = {"rtol": 1e-9, "atol": 1e-9} if dtype == torch.float64 else {"rtol": 1e-3, "atol": 1e-4}
     for on_cpu, on_gpu in zip(*outcomes, strict=True):
-        torch.testing.assert_close(on_gpu, on_cpu)
+        torch.testing.assert_close(on_gpu, on_cpu, **tolerance)
 
 
 @pytest.mark.usefixtures("cuda")

@@ -117,7 +117,9 @@ def test_lengths_multiply(k: int, seed: int) -> None:
 
 
 def test_backends_are_checked() -> None:
-    with pytest.raises(InputError, match="numba, torch, dgl"):
+    with pytest.raises(InputError, match="numba, torch, triton, dgl"):
         Graph(np.array([[0, 0, 1]]), backend="cupy")
     with pytest.raises(InputError, match="CPU only"):
         Graph(np.array([[0, 0, 1]]), backend="numba", device="meta")
+    with pytest.raises(InputError, match="GPU only"):
+        Graph(np.array([[0, 0, 1]]), backend="triton")

@@ -35,7 +35,7 @@ class Graph:
         triples: (E, 3) integers: head, relation, tail.
         num_entities: None takes the highest id plus one.
         num_relations: None takes the highest id plus one.
-        backend: "numba" (CPU), "torch" (any device), "dgl" (CPU, needs the extra [dgl]), or "auto".
+        backend: "numba" (CPU), "torch" (any device), "triton" (GPU), "dgl" (CPU, needs the extra [dgl]), or "auto".
         device: where the layers compute.
 
     Raises:
