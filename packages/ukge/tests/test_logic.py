@@ -151,6 +151,16 @@ def test_a_rule_that_explodes_is_refused_before_it_is_joined() -> None:
         mine_rules(facts, ENTITIES, RELATIONS, most=10, min_body=0.0)
 
 
+def test_propagation_that_explodes_says_in_which_round() -> None:
+    count = len(ENTITIES) - 1
+    chain = Facts.of(np.arange(count), np.zeros(count, np.int64), np.arange(1, count + 1), np.ones(count))
+    rule = parse_rule("likes(A, B) & likes(B, C) -> likes(A, C)")
+    derived, _ = propagate([rule], chain, ENTITIES, RELATIONS, rounds=1, most=count)
+    assert len(derived) == count - 1
+    with pytest.raises(GroundingTooLarge, match="round 2 of propagation.*stop after 1 round"):
+        propagate([rule], chain, ENTITIES, RELATIONS, rounds=2, most=count)
+
+
 def test_a_written_rule_fits_as_the_mined_one() -> None:
     facts = random_facts(150, 8, 3)
     mined = mine_rules(facts, ENTITIES, RELATIONS, min_hit_ratio=0.1, min_hits=5, min_body=0.3)

@@ -118,13 +118,20 @@ def propagate(
 
     Raises:
         UnknownName: as `ground`.
-        GroundingTooLarge: as `ground`.
+        GroundingTooLarge: as `ground`; says in which round.
     """
     observed = np.unique(facts.keys(len(entities)))
     derived = Facts.empty()
     for done in range(rounds):
         pool = Facts.concatenate([facts, derived])
-        atoms = ground(rules, pool, entities, relations, min_body=min_body, most=most)
+        try:
+            atoms = ground(rules, pool, entities, relations, min_body=min_body, most=most)
+        except GroundingTooLarge as error:
+            if not done:
+                raise
+            raise GroundingTooLarge(
+                f"round {done + 1} of propagation, on {len(derived):,} derived facts: {error}; or stop after {done} round(s)"
+            ) from error
         atoms = atoms.without(observed, len(entities)).strongest(len(entities))
         order = np.argsort(atoms.keys(len(entities)))
         atoms = atoms[order]
