@@ -287,8 +287,8 @@ def folders(tmp_path: Path) -> Path:
         (b"xa\txb\nxa\txb\n", MalformedLine, "line 2: left name 'xa' stands in line 1"),
         (b"xa\txb\nya\txb\n", MalformedLine, "line 2: right name 'xb' stands in line 1"),
         (b"xa\txb\ny\xff\tyb\n", MalformedLine, "line 2: not UTF-8"),
-        (b"xa\txc\n", UnknownName, "xc"),
-        (b"xb\txa\n", UnknownName, "xb"),
+        (b"xa\txc\n", UnknownName, "line 1, right graph.*xc"),
+        (b"xb\txa\n", UnknownName, "line 1, left graph.*xb"),
     ],
 )
 def test_seeds_that_do_not_read_name_their_line(

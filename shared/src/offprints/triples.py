@@ -63,9 +63,7 @@ class Vocabulary:
         try:
             return self.index[name]
         except KeyError:
-            near = self.nearest(name)
-            hint = f"; nearest: {', '.join(near)}" if near else ""
-            raise UnknownName(f"unknown {self.kind} {name!r} (of {len(self):,}){hint}") from None
+            raise UnknownName(self.unknown(name)) from None
 
     def ids(self, names: Sequence[str]) -> Ids:
         """Ids of many names, (n,) int32. Raises UnknownName for the first one that is unknown."""
@@ -74,6 +72,12 @@ class Vocabulary:
         except KeyError as missing:
             self.id(missing.args[0])
             raise
+
+    def unknown(self, name: str) -> str:
+        """What to say of a name that is not in the vocabulary."""
+        near = self.nearest(name)
+        hint = f"; nearest: {', '.join(near)}" if near else ""
+        return f"unknown {self.kind} {name!r} (of {len(self):,}){hint}"
 
     def nearest(self, name: str, count: int = 3) -> list[str]:
         """Names that a person may have meant: same but for case, containing it, or spelt alike."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from offprints.data import DataError, DataFile, Dataset, MalformedLine, MissingFile, Url
 from offprints.errors import InputError
-from offprints.triples import KnowledgeGraph
+from offprints.triples import KnowledgeGraph, UnknownName, Vocabulary
 
 from ke_gcn.amsterdam import AM
 from ke_gcn.freebase import FB15K
@@ -178,18 +178,29 @@ def load_folders(
     Raises:
         MissingFile: a folder or file is not there.
         MalformedLine: with the path, and the number of the line.
-        UnknownName: a name of a pair is not in its graph; the nearest names are offered.
+        UnknownName: a name of a pair is not in its graph; with path and line, and the nearest names.
         InputError: an entity is in a seed and in a test pair.
     """
     first, second = KnowledgeGraph.from_folder(left), KnowledgeGraph.from_folder(right)
-    pairs = read_pairs(Path(seeds))
-    relations = [] if relation_seeds is None else read_pairs(Path(relation_seeds))
-    tests = [] if test is None else read_pairs(Path(test))
+    entities, predicates = (first.entities, second.entities), (first.relations, second.relations)
+    pairs = _known_pairs(seeds, entities)
+    relations = [] if relation_seeds is None else _known_pairs(relation_seeds, predicates)
+    tests = [] if test is None else _known_pairs(test, entities)
     for side, of_seeds in enumerate(zip(*pairs, strict=True)):
         if leaked := {pair[side] for pair in tests}.intersection(of_seeds):
             raise InputError(f"{test}: {min(leaked)!r} is in a pair of {seeds} too: a test pair would leak")
     name = f"{first.name}+{second.name}"
     return AlignmentData.merge(name, first, second, pairs, relations, test_pairs=tests)
+
+
+def _known_pairs(path: str | Path, of: tuple[Vocabulary, Vocabulary]) -> list[NamedPair]:
+    """The pairs of a file, each name of which must be in its graph's vocabulary."""
+    pairs = read_pairs(Path(path))
+    for number, pair in enumerate(pairs, 1):
+        for name, vocabulary, side in zip(pair, of, ("left", "right"), strict=True):
+            if name not in vocabulary:
+                raise UnknownName(f"{path}, line {number}, {side} graph: {vocabulary.unknown(name)}")
+    return pairs
 
 
 def read_pairs(path: Path) -> list[NamedPair]:
