@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from offprints.threads import by_rows
+
 from ke_gcn.numba_linear import linear_step
-from ke_gcn.numba_walk import arrays, by_rows, compiled, new
+from ke_gcn.numba_walk import arrays, compiled, new
 from ke_gcn.pattern import ByRelation, Edges, Pattern
 
 
@@ -27,22 +30,23 @@ class NumbaKernels:
 
     def pair_dot(self, pattern: Pattern, x: Tensor, y: Tensor) -> Tensor:
         out = x.new_empty(len(pattern.row))
-        by_rows(_pair_dot, pattern.indptr, *arrays(pattern.column, x, y, out))
+        by_rows(_pair_dot, pattern.indptr.numpy(), *arrays(pattern.column, x, y, out))
         return out
 
     def aggregate(self, edges: Edges, x: Tensor, r: Tensor, k: int) -> Tensor:
         out = new(x)
-        by_rows(_AGGREGATE[k], edges.indptr, *arrays(edges.source, edges.relation, edges.sign, x, r, out))
+        given = arrays(edges.source, edges.relation, edges.sign, x, r, out)
+        by_rows(_AGGREGATE[k], edges.indptr.numpy(), *given)
         return out
 
     def relate(self, triples: ByRelation, x: Tensor, y: Tensor, k: int) -> Tensor:
         out = new(x, len(triples.indptr) - 1, x.shape[1])
-        by_rows(_RELATE[k], triples.indptr, *arrays(triples.head, triples.tail, x, y, out))
+        by_rows(_RELATE[k], triples.indptr.numpy(), *arrays(triples.head, triples.tail, x, y, out))
         return out
 
     def distances(self, x: Tensor, left: Tensor, right: Tensor) -> Tensor:
         out = x.new_empty(len(left))
-        by_rows(_distances, torch.arange(len(left) + 1), *arrays(left, right, x, out))
+        by_rows(_distances, np.arange(len(left) + 1), *arrays(left, right, x, out))
         return out
 
     def distance_gradient(self, x: Tensor, left: Tensor, right: Tensor, gradient: Tensor) -> Tensor:
@@ -60,7 +64,7 @@ def all_distances(x: Tensor, y: Tensor) -> Tensor:
     columns = len(y)
     y = torch.cat([y, y[-1:].expand(-columns % 4, -1)])
     out = new(y, len(x), len(y))
-    by_rows(_all_distances, torch.arange(len(x) + 1) * len(y), *arrays(x, y, out))
+    by_rows(_all_distances, np.arange(len(x) + 1) * len(y), *arrays(x, y, out))
     return out[:, :columns]
 
 

@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from offprints.threads import by_rows
+
 from ke_gcn.numba_rows import live_rows
-from ke_gcn.numba_walk import arrays, by_rows, compiled, new
+from ke_gcn.numba_walk import arrays, compiled, new
 
 
 def linear_step(indptr: Tensor, column: Tensor, weight: Tensor, x: Tensor, relu_rows: int = 0) -> Tensor:
     """A sparse matrix times x, with a ReLU on so many of the first rows."""
     out = new(x, len(indptr) - 1, x.shape[1])
-    by_rows(_linear_step, indptr, *arrays(column, weight, x), relu_rows, *arrays(out))
+    by_rows(_linear_step, indptr.numpy(), *arrays(column, weight, x), relu_rows, *arrays(out))
     return out
 
 
@@ -40,7 +42,7 @@ def linear_step_back(
     opened = arrays(g if gate is None else gate)[0]
     by_rows(
         _linear_step_back,
-        indptr,
+        indptr.numpy(),
         *arrays(column, weight, g),
         live,
         opened,

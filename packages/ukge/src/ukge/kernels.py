@@ -16,7 +16,6 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numba
@@ -24,6 +23,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from offprints.threads import on_threads, shares
 
 from ukge.loss import Targets
 from ukge.prefetch import prefetch
@@ -109,20 +110,9 @@ def gradients(
 
 
 def _shared_out(kernel: Callable[..., None], rows: int, *arguments: Any) -> None:
-    """Run a kernel over all rows, shared out to as many threads as torch has."""
-    threads = torch.get_num_threads()
-    if threads == 1 or rows < 64:
-        kernel(*arguments, 0, rows)
-        return
-    bounds = [rows * part // threads for part in range(threads + 1)]
-    pool = _pool(threads)
-    for part in [pool.submit(kernel, *arguments, *bounds[i : i + 2]) for i in range(threads)]:
-        part.result()
-
-
-@functools.cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, "ukge")
+    """Run a kernel over all rows, which are equally much work, on as many threads as torch has."""
+    threads = torch.get_num_threads() if rows >= 64 else 1
+    on_threads(kernel, [(*arguments, *part) for part in shares(np.arange(rows + 1), threads)])
 
 
 @compiled()
