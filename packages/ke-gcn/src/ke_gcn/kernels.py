@@ -64,21 +64,19 @@ class Kernels(Protocol):
 
 
 def kernels(backend: str, device: torch.device) -> Kernels:
-    """The backend of that name; "auto" is numba on a CPU, triton on a GPU that has it, and torch elsewhere.
+    """The backend of that name; "auto" is numba on a CPU and torch elsewhere.
 
     Raises:
         InputError: there is no such backend, it cannot run on the device, or DGL or Triton is not installed.
     """
     if backend not in BACKENDS:
         raise InputError(f"backend={backend!r} is unknown: one of {', '.join(BACKENDS)}")
-    has_triton = find_spec("triton") is not None
     if backend == "auto":
-        elsewhere = "triton" if device.type == "cuda" and has_triton else "torch"
-        backend = "numba" if device.type == "cpu" else elsewhere
+        backend = "numba" if device.type == "cpu" else "torch"
     if backend == "triton":
         if device.type != "cuda":
             raise InputError(f"backend=triton computes on a GPU only; use backend=auto on {device}")
-        if not has_triton:
+        if find_spec("triton") is None:
             raise InputError("backend=triton needs Triton, which comes with torch's builds for CUDA on Linux")
         from ke_gcn.triton_kernels import TritonKernels
 

@@ -4,9 +4,10 @@ A program walks a run of edges that are sorted by where their products go, and a
 plain torch the same takes a pass over memory for each multiplication.
 """
 
-from __future__ import annotations
+# Triton reads annotations when it compiles, and knows none but its own.
+# ruff: noqa: ANN001, ANN202
 
-from typing import Any
+from __future__ import annotations
 
 import torch
 import triton
@@ -60,21 +61,21 @@ def _summed(
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _add_products(
-    x: Any,
-    y: Any,
-    out: Any,
-    to: Any,
-    left: Any,
-    right: Any,
-    sign: Any,
-    count: int,
-    width: int,
+def _add_products(  # type: ignore[no-untyped-def]
+    x,
+    y,
+    out,
+    to,
+    left,
+    right,
+    sign,
+    count,
+    width,
     K: tl.constexpr,
     SIGNED: tl.constexpr,
     RUN: tl.constexpr,
     COLUMNS: tl.constexpr,
-) -> None:
+):
     first = tl.program_id(0) * RUN
     column = tl.arange(0, COLUMNS)
     inside = column < width
@@ -119,7 +120,7 @@ def _add_products(
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _add(place: Any, width: int, inside: Any, a: Any, b: Any, c: Any, d: Any, K: tl.constexpr) -> None:
+def _add(place, width, inside, a, b, c, d, K: tl.constexpr):  # type: ignore[no-untyped-def]
     tl.atomic_add(place, a, inside)
     if K > 1:
         tl.atomic_add(place + width, b, inside)
