@@ -1,0 +1,5 @@
+"""`python -m ufg`, as torchrun starts it."""
+
+from ufg.cli import main
+
+main()

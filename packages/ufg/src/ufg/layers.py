@@ -1,0 +1,222 @@
+"""UFGConv and UFGPool: the layers of the paper.
+
+conv = UFGConv(1433, 16, FrameletTransform(), gain="band", gain_init=(1.0, 0.1))
+y = conv(op, x)                      # (N, 16)
+pool = UFGPool(FrameletTransform(), "sum")
+readout = pool(op, y)                # (G, K * 16)
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from offprints.errors import InputError
+
+from ufg.graph import GraphOperator
+from ufg.shrink import RULES, Universal, shrink
+from ufg.sparse import ConstantMatrix, csr_tensor
+from ufg.transform import FrameletTransform
+
+GAINS = ("band", "node", "band-channel")
+POOLS = ("sum", "spectrum", "mean", "max")
+
+
+class UFGConv(nn.Module):
+    """Framelet convolution: analyse, scale each coefficient by a learned gain, shrink if asked, synthesise.
+
+    C = gain * W (x weight); shrunk = shrink(C); y = W^T shrunk + bias.
+
+    Args:
+        in_features: F.
+        out_features: H.
+        transform: of the graph signals.
+        gain: one gain for each block ("band"), for each block and column ("band-channel"), or for each block and node ("node", as
+            published). Only the first two can be used on another graph than the one trained on.
+        gain_init: about what the low-pass gains start at, and what the high-pass ones do; each is drawn within a tenth of it. The
+            published (1, 1) makes a layer with a tight frame the identity, and a network of such layers an MLP; lower high-pass
+            gains make it smooth.
+        num_nodes: N, for gain="node".
+        shrinkage: "soft", "hard", "firm" or "garrote"; None does not shrink. Without a further activation this is UFGConv-S.
+        threshold: of the shrinkage.
+        copies: S independent layers in one, which share every sparse product; x is then (N, S, F) or, for the first layer, (N, F).
+        generator: of the initial values.
+
+    Attributes:
+        weight: (F, H), Xavier uniform; (S, F, H) with copies.
+        gain: (K,), (K, H) or (K, N); with copies S comes before H, and last otherwise.
+        bias: (H,) or (S, H), 0.
+
+    Raises:
+        InputError: an option has no such value, or node gains lack `num_nodes`.
+
+    Source: Section 3 of the paper.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        transform: FrameletTransform | None = None,
+        *,
+        gain: str = "band",
+        gain_init: tuple[float, float] = (1.0, 0.1),
+        num_nodes: int | None = None,
+        shrinkage: str | None = None,
+        threshold: Universal | None = None,
+        copies: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        self.transform = transform or FrameletTransform()
+        self.gain_kind, self.shrinkage, self.threshold = gain, shrinkage, threshold or Universal()
+        self.out_features, self.copies = out_features, copies
+        if gain not in GAINS:
+            raise InputError(f"gain={gain!r} is unknown: one of {', '.join(GAINS)}")
+        if shrinkage is not None and shrinkage not in RULES:
+            raise InputError(f"no shrinkage rule is called {shrinkage!r}: one of {', '.join(RULES)}")
+        if gain == "node" and num_nodes is None:
+            raise InputError("gain='node' needs num_nodes: there is a gain for each node")
+        one_more = () if copies is None else (copies,)
+        self.weight = nn.Parameter(torch.empty(*one_more, in_features, out_features))
+        bound = (6 / (in_features + out_features)) ** 0.5
+        nn.init.uniform_(self.weight, -bound, bound, generator=generator)
+        shape = {
+            "band": one_more,
+            "band-channel": (*one_more, out_features),
+            "node": (num_nodes or 0, *one_more),
+        }
+        self.gain = nn.Parameter(torch.empty(self.transform.num_blocks, *shape[gain]))
+        nn.init.uniform_(self.gain, 0.9, 1.1, generator=generator)
+        with torch.no_grad():
+            self.gain[:1] *= gain_init[0]
+            self.gain[1:] *= gain_init[1]
+        self.bias = nn.Parameter(torch.zeros(*one_more, out_features))
+
+    def forward(self, op: GraphOperator, x: Tensor | ConstantMatrix) -> Tensor:
+        """Convolve a signal.
+
+        Args:
+            op: of the graph or graphs.
+            x: (N, F), a tensor or a sparse matrix without gradient; or (N, S, F) with copies.
+
+        Returns:
+            (N, H), or (N, S, H).
+
+        Raises:
+            InputError: x or node gains are of another number of nodes than the graph.
+        """
+        self._require_nodes(op, x)
+        hidden = self._linear(x).to(op.dtype)  # autocast may have made it narrower than the frame bears
+        blocks = self.transform.analyze(op, hidden.reshape(op.num_nodes, -1))
+        blocks = blocks.reshape(len(blocks), *hidden.shape) * self._gain()
+        if self.shrinkage is not None:
+            blocks = shrink(blocks, self.threshold.of(op, blocks), self.shrinkage)
+        y = self.transform.synthesize(op, blocks.reshape(len(blocks), op.num_nodes, -1))
+        return y.reshape(hidden.shape) + self.bias
+
+    def _linear(self, x: Tensor | ConstantMatrix) -> Tensor:
+        if self.copies is None:
+            return x @ self.weight
+        if isinstance(x, Tensor) and x.ndim == 3:
+            return torch.einsum("nsf,sfh->nsh", x, self.weight)
+        wide = self.weight.permute(1, 0, 2).reshape(self.weight.shape[1], -1)  # (F, S H): one product for all
+        return (x @ wide).reshape(x.shape[0], self.copies, self.out_features)
+
+    def _gain(self) -> Tensor:
+        """Broadcasts with (K, N, H) or (K, N, S, H)."""
+        if self.gain_kind == "node":
+            return self.gain.unsqueeze(-1)
+        if self.gain_kind == "band-channel":
+            return self.gain.unsqueeze(1)
+        return self.gain.reshape(len(self.gain), 1, *self.gain.shape[1:], 1)
+
+    def _require_nodes(self, op: GraphOperator, x: Tensor | ConstantMatrix) -> None:
+        if x.shape[0] != op.num_nodes:
+            raise InputError(f"features of {x.shape[0]} nodes do not fit a graph of {op.num_nodes} nodes")
+        if self.gain_kind == "node" and self.gain.shape[1] != op.num_nodes:
+            raise InputError(
+                f"this layer has gains for {self.gain.shape[1]} nodes and cannot be used on a graph of {op.num_nodes}: "
+                "gain='band' or 'band-channel' can"
+            )
+
+    def extra_repr(self) -> str:
+        return f"{self.transform}, gain={self.gain_kind}, shrinkage={self.shrinkage}"
+
+
+class UFGPool(nn.Module):
+    """Read-out of a graph: for each block of coefficients one number a column, side by side.
+
+    A tight frame conserves energy, so that the "spectrum" of all blocks sums to that of the signal.
+
+    Args:
+        transform: of the node embeddings.
+        mode: "sum", "mean" or "max" of the coefficients over nodes, or "spectrum", the sum of their squares.
+
+    Raises:
+        InputError: there is no such mode.
+
+    Source: Section 4 of the paper.
+    """
+
+    def __init__(self, transform: FrameletTransform | None = None, mode: str = "sum") -> None:
+        super().__init__()
+        self.transform, self.mode = transform or FrameletTransform(), mode
+        if mode not in POOLS:
+            raise InputError(f"pooling mode={mode!r} is unknown: one of {', '.join(POOLS)}")
+
+    def forward(self, op: GraphOperator, x: Tensor) -> Tensor:
+        """Read out every graph.
+
+        Args:
+            op: of the graphs.
+            x: (N, H) node embeddings.
+
+        Returns:
+            (G, K * H): block after block.
+
+        Raises:
+            InputError: as `FrameletTransform.analyze`.
+        """
+        op.require_signal(x)
+        x = x.to(op.dtype)
+        if self.mode in ("sum", "mean"):
+            # 1^T W x = (W 1)^T x: what the transform makes of the constant is known before training.
+            pooled = self._atoms(op) @ x
+            if self.mode == "mean":
+                pooled = pooled / op.sizes.repeat_interleave(self.transform.num_blocks).unsqueeze(1)
+            return pooled.reshape(op.num_graphs, -1)
+        blocks = self.transform.analyze(op, x).movedim(0, 1)  # (N, K, H)
+        if self.mode == "spectrum":
+            return op.sum_over_graphs(blocks.square()).flatten(1)
+        index = op.graph_of_node[:, None, None].expand_as(blocks)
+        empty = blocks.new_empty(op.num_graphs, *blocks.shape[1:])
+        return empty.scatter_reduce(0, index, blocks, "amax", include_self=False).flatten(1)
+
+    def _atoms(self, op: GraphOperator) -> ConstantMatrix:
+        """(G K, N): row (g, b) is block b of the constant 1, on the nodes of graph g."""
+
+        def make() -> ConstantMatrix:
+            count = self.transform.num_blocks
+            ones = torch.ones(op.num_nodes, 1, dtype=op.dtype, device=op.device)
+            values = self.transform.analyze(op, ones).squeeze(-1)  # (K, N)
+            node = torch.arange(op.num_nodes, device=op.device)
+            block = torch.arange(count, device=op.device)
+            rows = op.graph_of_node * count + block[:, None]  # (K, N)
+            order = rows.flatten().argsort(stable=True)
+            starts = torch.zeros(op.num_graphs * count + 1, dtype=torch.int32, device=op.device)
+            starts[1:] = op.sizes.repeat_interleave(count).cumsum(0)
+            columns = node.expand(count, -1).flatten()[order].to(torch.int32)
+            shape = (op.num_graphs * count, op.num_nodes)
+            forward = csr_tensor(starts, columns, values.flatten()[order], shape)
+            # Transposed, each node has its K blocks side by side already.
+            all_starts = (torch.arange(op.num_nodes + 1, device=op.device) * count).to(torch.int32)
+            back = csr_tensor(
+                all_starts, rows.T.reshape(-1).to(torch.int32), values.T.reshape(-1).contiguous(), shape[::-1]
+            )
+            return ConstantMatrix(forward, back)
+
+        return op.cached(("atoms", self.transform), make)
+
+    def extra_repr(self) -> str:
+        return f"{self.transform}, mode={self.mode}"
