@@ -9,6 +9,8 @@ import pytest
 
 from offprints.testing import Ended, call
 
+SMALL = ["training.epochs=4", "model.hidden=4", "threads=1", "precision=fp32"]
+
 
 def ufg(folder: Path, *options: str) -> Ended:
     """Call the console script in a folder."""
@@ -21,13 +23,59 @@ def metrics_of(run: Path) -> dict[str, float]:
     return json.loads((run / "results.json").read_text())["metrics"]
 
 
+def figures_of(run: Path) -> set[str]:
+    return {path.stem for path in (run / "figures").glob("*.png")}
+
+
 def test_the_frame_of_the_published_setting_is_drawn_and_measured(tmp_path: Path) -> None:
     done = ufg(tmp_path, "task=frame", "transform.terms=2", "hydra.run.dir=run")
     assert done.code == 0, done.err
     metrics = metrics_of(tmp_path / "run")
     assert metrics["frame/upper"] == pytest.approx(1.568, abs=1e-3)
     assert metrics["frame/defect_n8"] < 1e-7
-    assert {path.stem for path in (tmp_path / "run/figures").glob("*.png")} == {"frame_defect", "responses"}
+    assert figures_of(tmp_path / "run") == {"frame_defect", "responses"}
+
+
+def test_the_main_job_sets_framelets_beside_others(tmp_path: Path) -> None:
+    done = ufg(tmp_path, "experiment=smoke", *SMALL, "hydra.run.dir=run")
+    assert done.code == 0, done.err
+    metrics = metrics_of(tmp_path / "run")
+    for name in ("UFGConv-R", "UFGConv-S", "GCN", "Chebyshev", "SGC", "MLP"):
+        assert 0 < metrics[f"{name}/accuracy"] < 1
+    assert metrics["denoise/snr_gain_0.2"] > 3
+    drawn = {"training", "accuracy", "denoising", "denoising_gain", "frame_defect", "responses"}
+    assert figures_of(tmp_path / "run") == drawn
+
+
+def test_a_trained_network_is_evaluated_to_its_own_figure(tmp_path: Path) -> None:
+    done = ufg(tmp_path, "task=node", *SMALL, "hydra.run.dir=run")
+    assert done.code == 0, done.err
+    again = ufg(tmp_path, "task=evaluate", "checkpoint=run", "hydra.run.dir=again")
+    assert again.code == 0, again.err
+    first = metrics_of(tmp_path / "run")
+    assert metrics_of(tmp_path / "again")["test/accuracy"] == first["test/accuracy"] > 0.1
+
+
+def test_signals_are_denoised_and_compressed(tmp_path: Path) -> None:
+    done = ufg(tmp_path, "task=signal", "signal.noise=[0.2]", "signal.keep=[0.05,0.5]", "hydra.run.dir=run")
+    assert done.code == 0, done.err
+    metrics = metrics_of(tmp_path / "run")
+    assert 0 < metrics["compress/error_0.5"] < metrics["compress/error_0.05"] < 0.5
+    assert metrics["denoise/snr_gain_0.2"] > 3
+    energies = [value for name, value in metrics.items() if name.startswith("energy/labels")]
+    assert sum(energies) == pytest.approx(1, abs=1e-5)
+    assert max(energies) == metrics["energy/labels: low"]  # neighbours are of one class
+
+
+@pytest.mark.real_data
+def test_a_set_of_graphs_is_trained_on_and_evaluated(tmp_path: Path) -> None:
+    done = ufg(tmp_path, "experiment=mutag_sum", *SMALL, "hydra.run.dir=run")
+    if "not found" in done.err:
+        pytest.skip("no MUTAG in $OFFPRINTS_DATA")
+    assert done.code == 0, done.err
+    again = ufg(tmp_path, "task=evaluate", "checkpoint=run", "hydra.run.dir=again")
+    assert again.code == 0, again.err
+    assert metrics_of(tmp_path / "again")["test/accuracy"] == metrics_of(tmp_path / "run")["test/accuracy"]
 
 
 @pytest.mark.parametrize(
@@ -37,10 +85,52 @@ def test_the_frame_of_the_published_setting_is_drawn_and_measured(tmp_path: Path
         (["transform.terms=1"], "2 or more"),
         (["transform.filters=har"], "haar"),
         (["transform.scale=1"], "more than 1"),
+        (["dataset.name=core"], "cora"),
+        (["dataset.name=mutag"], "task=graph"),
+        (["task=graph"], "set of graphs"),
+        (["dataset.lambda_max=most"], "lanczos"),
+        (["dataset.lambda_max=0"], "positive"),
+        (["dataset.edge_noise=2"], "noise rate"),
+        (["dataset.labelled=0"], "labelled"),
+        (["task=node", "model.kind=gcm"], "gcn"),
+        (["task=node", "model.gain=nodes"], "band-channel"),
+        (["task=node", "model.shrinkage=sofd"], "garrote"),
+        (["task=node", "model.sigma=-1", "model.shrinkage=soft"], "sigma"),
+        (["task=node", "training.epochs=0"], "epochs"),
+        (["task=signal", "signal.method=bayes"], "universal"),
+        (["task=signal", "signal.keep=[2]"], "keep"),
+        (["task=evaluate"], "checkpoint"),
+        (["task=evaluate", "checkpoint=nowhere"], "not the directory of a run"),
+        (["experiment=cora_x"], "cora_"),
     ],
 )
 def test_wrong_input_is_one_message_and_status_2(tmp_path: Path, options: list[str], message: str) -> None:
-    done = ufg(tmp_path, *options)
+    done = ufg(tmp_path, "signal.noise=[0.2]", *options)
     assert done.code == 2, done.err
     assert message in done.err
     assert "Traceback" not in done.err
+
+
+def test_missing_data_names_its_folder_and_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OFFPRINTS_DATA", str(tmp_path / "empty"))
+    done = ufg(tmp_path, "task=node", "dataset.name=cora")
+    assert done.code == 2
+    assert "offprints-data fetch cora" in done.err
+
+
+def test_every_preset_is_one_that_the_command_reads() -> None:
+    """Each file sets options that exist: a preset of the paper must not fail at its first use."""
+    from omegaconf import OmegaConf
+
+    import ufg as package
+    from ufg.config import Config
+
+    conf = Path(package.__file__).parent / "conf"
+    presets = [*sorted((conf / "experiment").glob("*.yaml")), *sorted((conf / "preset").glob("*.yaml"))]
+    assert len(presets) > 60
+    for path in presets:
+        assert path.read_text().startswith("# @package _global_\n# "), path.name
+        options = OmegaConf.create({k: v for k, v in OmegaConf.load(path).items() if k != "defaults"})
+        OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), options))

@@ -8,6 +8,7 @@ blocks = transform.analyze(op, x)             # (K, N, C)
 transform.synthesize(op, blocks)              # x again
 """
 
+from ufg.denoise import Compressed, Denoised, compress, denoise
 from ufg.exact import NotConverged
 from ufg.filters import FILTERS, FilterBank, chebyshev_table, filter_bank
 from ufg.graph import GraphOperator
@@ -22,7 +23,9 @@ __version__ = "0.1.0"
 
 __all__ = [
     "FILTERS",
+    "Compressed",
     "ConstantMatrix",
+    "Denoised",
     "FilterBank",
     "FrameletTransform",
     "GraphOperator",
@@ -34,6 +37,8 @@ __all__ = [
     "UFGPool",
     "Universal",
     "chebyshev_table",
+    "compress",
+    "denoise",
     "filter_bank",
     "largest_eigenvalues",
     "load_published",

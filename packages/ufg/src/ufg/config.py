@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from offprints.app import RunConfig
 
+from ufg.training import TrainingOptions
+
 
 @dataclass
 class TransformConfig:
@@ -27,8 +29,81 @@ class TransformConfig:
 
 
 @dataclass
+class DatasetConfig:
+    """Which graphs.
+
+    Attributes:
+        name: digits (embedded), cora, citeseer, pubmed, arxiv; proteins, mutag, mutagenicity, nci1, dd; qm7, qm7_published.
+        lambda_max: what a spectrum is scaled by: bound, lanczos, or a number.
+        labelled: of digits: labels of each class.
+        neighbours: of digits: neighbours that each is joined to.
+        split: of sets of graphs: seed of the split; null takes the run's seed.
+        feature_noise: share of the words that move (Cora, Citeseer), or deviation of the noise on the pixels (digits).
+        edge_noise: share of the edges that are rewired.
+    """
+
+    name: str = "digits"
+    lambda_max: str = "bound"
+    labelled: int = 5
+    neighbours: int = 10
+    split: int | None = None
+    feature_noise: float = 0.0
+    edge_noise: float = 0.0
+
+
+@dataclass
+class ModelConfig:
+    """Which network.
+
+    Attributes:
+        kind: ufg; mlp, gcn, chebyshev, sgc; dgl-gcn, dgl-chebyshev, dgl-gat, dgl-sgc, dgl-sage. Of sets of graphs always GCN layers.
+        hidden: width.
+        dropout: share of the hidden units that is dropped.
+        gain: of UFGConv: band, band-channel or node.
+        low_gain: what gains of the low-pass block start at.
+        high_gain: what gains of the high-pass blocks start at.
+        shrinkage: soft, hard, firm or garrote for UFGConv-S; null for UFGConv-R.
+        sigma: of the threshold.
+        multiscale: the threshold of the paper's text instead of the one that the published program executes.
+        pool: of graphs: ufg-sum, ufg-spectrum, ufg-mean, ufg-max; sum, mean, max, attention, topk.
+    """
+
+    kind: str = "ufg"
+    hidden: int = 16
+    dropout: float = 0.5
+    gain: str = "band"
+    low_gain: float = 1.0
+    high_gain: float = 0.1
+    shrinkage: str | None = None
+    sigma: float = 1.0
+    multiscale: bool = False
+    pool: str = "ufg-sum"
+
+
+@dataclass
+class SignalConfig:
+    """Of denoising and compression without training.
+
+    Attributes:
+        noise: standard deviations of the noise on the pixels, whose range is [0, 1].
+        method: sure or universal.
+        rule: soft, hard, firm or garrote.
+        keep: shares of the high-pass coefficients that compression keeps.
+    """
+
+    noise: list[float] = field(default_factory=lambda: [0.1, 0.2, 0.4])
+    method: str = "sure"
+    rule: str = "soft"
+    keep: list[float] = field(default_factory=lambda: [0.01, 0.05, 0.1, 0.2, 0.5])
+
+
+@dataclass
 class Config(RunConfig):
     """All options of `ufg`."""
 
-    task: str = "frame"
+    task: str = "compare"
+    dataset: DatasetConfig = field(default_factory=DatasetConfig)
     transform: TransformConfig = field(default_factory=TransformConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingOptions = field(default_factory=TrainingOptions)
+    signal: SignalConfig = field(default_factory=SignalConfig)

@@ -57,6 +57,60 @@ def responses(eigenvalues: Floats, rows: Floats, names: Sequence[str], exact: Fl
     return figure
 
 
+def training_curve(history: Sequence[Mapping[str, float]], best_epoch: int, metric: str) -> Figure:
+    """Loss and validation metric over the epochs."""
+    figure, left = _axes("epoch", "training loss")
+    epochs = [row["epoch"] for row in history]
+    left.plot(epochs, [row["train/loss"] for row in history], color=GREY, label="training loss")
+    left.set_yscale("log")
+    seen = [row for row in history if metric in row]
+    right = left.twinx()
+    right.plot([row["epoch"] for row in seen], [row[metric] for row in seen], color=MODEL, label=metric)
+    right.axvline(best_epoch, color=OTHER, linewidth=1, label=f"kept: epoch {best_epoch}")
+    right.set_ylabel(metric)
+    lines = [*left.get_lines(), *right.get_lines()]
+    right.legend(lines, [str(line.get_label()) for line in lines], loc="center right", frameon=False)
+    return figure
+
+
+def bars(scores: Mapping[str, float], what: str) -> Figure:
+    """One bar a model; the framelet ones coloured."""
+    figure, axes = _axes(what, "", height=0.8 + 0.38 * len(scores))
+    names = list(scores)[::-1]
+    colours = [MODEL if name.startswith("UFG") else GREY for name in names]
+    drawn = axes.barh(names, [scores[name] for name in names], color=colours)
+    axes.bar_label(drawn, fmt="%.3f", padding=3)
+    axes.set_xlim(0, 1.15 * max(scores.values()))
+    return figure
+
+
+def pictures(rows: Mapping[str, Floats], side: int) -> Figure:
+    """Square pictures, a row of them for each name.
+
+    Args:
+        rows: name -> (M, side * side).
+        side: pixels.
+    """
+    count = len(next(iter(rows.values())))
+    figure = Figure(figsize=(0.8 * count + 1, 0.95 * len(rows)), layout="constrained")
+    grid = figure.subplots(len(rows), count, squeeze=False)
+    for axes, (name, several) in zip(grid, rows.items(), strict=True):
+        for place, picture in zip(axes, several, strict=True):
+            place.imshow(picture.reshape(side, side), cmap="gray_r", vmin=0, vmax=1)
+            place.set(xticks=[], yticks=[])
+        axes[0].set_ylabel(name, rotation=0, ha="right", va="center")
+    return figure
+
+
+def curves(x: Sequence[float], lines: Mapping[str, Sequence[float]], x_label: str, y_label: str) -> Figure:
+    """Several lines over the same points."""
+    figure, axes = _axes(x_label, y_label)
+    for (name, values), colour in zip(lines.items(), _COLOURS * 3, strict=False):
+        axes.plot(x, values, marker="o", color=colour, label=name)
+    axes.legend(frameon=False)
+    return figure
+
+
 def _axes(x: str, y: str, width: float = 6.4, height: float = 3.8) -> tuple[Figure, matplotlib.axes.Axes]:
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.add_subplot()

@@ -157,6 +157,19 @@ class FrameletTransform:
         inverse: Tensor = cast(Any, FrameInverse).apply(x, self.matrices(op), self.table, tolerance)
         return inverse
 
+    def energies(self, op: GraphOperator, x: Tensor) -> Tensor:
+        """How the energy of a signal is spread over the blocks: what a layer that drops a block would lose.
+
+        Args:
+            op: of the graph.
+            x: (N, C).
+
+        Returns:
+            (K,) shares of the sum; for a tight frame they are shares of |x|^2.
+        """
+        found = self.analyze(op, x).square().sum((1, 2))
+        return found / found.sum()
+
     def matrices(self, op: GraphOperator) -> list[Tensor]:
         """The shifted operator of each level; kept with the operator."""
         return op.cached(("levels", self.dilations), lambda: [op.shifted(t) for t in self.dilations])
