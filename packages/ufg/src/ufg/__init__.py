@@ -14,6 +14,7 @@ from ufg.filters import FILTERS, FilterBank, chebyshev_table, filter_bank
 from ufg.graph import GraphOperator
 from ufg.layers import UFGConv, UFGPool
 from ufg.networks import SmoothingLayer, UFGGraphNet, UFGNet, load_published, parameter_groups
+from ufg.seeds import CopiesOutcome, train_copies
 from ufg.shrink import Universal, median_deviation, shrink, sure_threshold
 from ufg.sparse import ConstantMatrix
 from ufg.spectrum import largest_eigenvalues
@@ -25,6 +26,7 @@ __all__ = [
     "FILTERS",
     "Compressed",
     "ConstantMatrix",
+    "CopiesOutcome",
     "Denoised",
     "FilterBank",
     "FrameletTransform",
@@ -46,4 +48,5 @@ __all__ = [
     "parameter_groups",
     "shrink",
     "sure_threshold",
+    "train_copies",
 ]
