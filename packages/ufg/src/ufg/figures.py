@@ -93,12 +93,12 @@ def pictures(rows: Mapping[str, Floats], side: int) -> Figure:
     """
     count = len(next(iter(rows.values())))
     figure = Figure(figsize=(0.8 * count + 1, 0.95 * len(rows)), layout="constrained")
-    grid = figure.subplots(len(rows), count, squeeze=False)
-    for axes, (name, several) in zip(grid, rows.items(), strict=True):
-        for place, picture in zip(axes, several, strict=True):
-            place.imshow(picture.reshape(side, side), cmap="gray_r", vmin=0, vmax=1)
-            place.set(xticks=[], yticks=[])
-        axes[0].set_ylabel(name, rotation=0, ha="right", va="center")
+    grid = figure.subplots(len(rows), 1, squeeze=False)
+    for axes, (name, several) in zip(grid[:, 0], rows.items(), strict=True):
+        framed = np.pad(several.reshape(-1, side, side), ((0, 0), (0, 0), (0, 1)), constant_values=0.5)
+        axes.imshow(np.concatenate(list(framed), 1), cmap="gray_r", vmin=0, vmax=1)
+        axes.set(xticks=[], yticks=[])
+        axes.set_ylabel(name, rotation=0, ha="right", va="center")
     return figure
 
 
