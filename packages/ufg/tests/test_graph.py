@@ -101,7 +101,7 @@ def test_a_subset_of_a_batch_is_the_batch_of_the_subset(op: GraphOperator) -> No
         assert torch.equal(getattr(chosen, name), getattr(expected, name)), name
     x = torch.arange(batch.num_nodes)
     assert x[batch.nodes_of(torch.tensor([2, 1]))].tolist() == [41, 42, *range(33, 41)]
-    sums = batch.sum_over_graphs(torch.ones(batch.num_nodes, 2))
+    sums = batch.sum_over_graphs(torch.ones(batch.num_nodes, 2, dtype=batch.dtype))
     assert sums.tolist() == [[33, 33], [8, 8], [2, 2], [33, 33]]
 
 

@@ -363,7 +363,9 @@ def test_derivatives_of_the_convolution(gain: str, rule: str | None) -> None:
 @pytest.mark.parametrize("mode", POOLS)
 def test_derivatives_of_pooling(mode: str) -> None:
     pool = UFGPool(FrameletTransform("linear", terms=4), mode)
-    batch, x = small_batch(), noise(7, 2).requires_grad_()
+    # A lone edge gives both of its ends the same smooth coefficient, and a tie has no derivative.
+    batch = small_batch().subset([0, 2]) if mode == "max" else small_batch()
+    x = noise(batch.num_nodes, 2).requires_grad_()
     assert torch.autograd.gradcheck(lambda x: pool(batch, x), x)
 
 

@@ -6,17 +6,14 @@ Conjugate gradients need about ten steps then, and one for a frame that is tight
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from offprints.errors import InputError
 
-from ufg.recursion import analyze, synthesize
+from ufg.recursion import Recursion
 
 MOST_STEPS = 200
 
@@ -29,18 +26,16 @@ class FrameInverse(torch.autograd.Function):
     """(N, C) y to the solution x of S x = y. S is symmetric, and so is its inverse: its own backward."""
 
     @staticmethod
-    def forward(
-        ctx: Any, y: Tensor, matrices: Sequence[Tensor], table: NDArray[np.float64], tolerance: float
-    ) -> Tensor:
-        ctx.constants = matrices, table, tolerance
-        return _solve(matrices, table, y, tolerance)
+    def forward(ctx: Any, y: Tensor, recursion: Recursion, tolerance: float) -> Tensor:
+        ctx.constants = recursion, tolerance
+        return _solve(recursion, y, tolerance)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
-        return cast(Any, FrameInverse).apply(gradients[0].contiguous(), *ctx.constants), None, None, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        return cast(Any, FrameInverse).apply(gradients[0].contiguous(), *ctx.constants), None, None
 
 
-def _solve(matrices: Sequence[Tensor], table: NDArray[np.float64], y: Tensor, tolerance: float) -> Tensor:
+def _solve(recursion: Recursion, y: Tensor, tolerance: float) -> Tensor:
     """Conjugate gradients, each column with step lengths of its own."""
     x = torch.zeros_like(y)
     residual = y.clone()
@@ -50,7 +45,7 @@ def _solve(matrices: Sequence[Tensor], table: NDArray[np.float64], y: Tensor, to
     for _ in range(MOST_STEPS):
         if bool((squared <= goal).all()):
             return x
-        image = synthesize(matrices, table, analyze(matrices, table, direction))
+        image = recursion.synthesize(recursion.analyze(direction))
         # A column that is done has nothing left: 0 / 0 would spread to all that follows.
         step = squared / (direction * image).sum(0).clamp_min(torch.finfo(y.dtype).tiny)
         x.addcmul_(step, direction)

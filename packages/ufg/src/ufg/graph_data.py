@@ -16,7 +16,8 @@ from offprints.checkpoint import fingerprint
 from offprints.data import Archive, DataFile, Dataset
 from offprints.errors import DataError, InputError
 
-from ufg.graph import GraphOperator, LambdaMax
+from ufg.adjacency import LambdaMax
+from ufg.graph import GraphOperator
 
 
 @dataclass(frozen=True)

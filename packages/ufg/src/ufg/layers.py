@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from offprints.errors import InputError
 
 from ufg.graph import GraphOperator
+from ufg.laplacian import LaplacianOperator
 from ufg.shrink import RULES, Universal, shrink
 from ufg.sparse import ConstantMatrix, csr_tensor
 from ufg.transform import FrameletTransform
@@ -108,6 +109,10 @@ class UFGConv(nn.Module):
         """
         self._require_nodes(op, x)
         hidden = self._linear(x).to(op.dtype)  # autocast may have made it narrower than the frame bears
+        if self.shrinkage is None and self.copies is None and self.gain_kind != "band-channel":
+            gain = self.gain if self.gain_kind == "node" else self.gain.unsqueeze(1)
+            amplified = self.transform.amplify(op, hidden, gain)
+            return amplified + self.bias
         blocks = self.transform.analyze(op, hidden.reshape(op.num_nodes, -1))
         blocks = blocks.reshape(len(blocks), *hidden.shape) * self._gain()
         if self.shrinkage is not None:
@@ -196,27 +201,33 @@ class UFGPool(nn.Module):
     def _atoms(self, op: GraphOperator) -> ConstantMatrix:
         """(G K, N): row (g, b) is block b of the constant 1, on the nodes of graph g."""
 
-        def make() -> ConstantMatrix:
-            count = self.transform.num_blocks
+        def of_nodes(op: LaplacianOperator) -> Tensor:  # (N, K)
             ones = torch.ones(op.num_nodes, 1, dtype=op.dtype, device=op.device)
-            values = self.transform.analyze(op, ones).squeeze(-1)  # (K, N)
-            node = torch.arange(op.num_nodes, device=op.device)
+            return self.transform.recursion(op).analyze(ones).squeeze(-1).T.contiguous()
+
+        def make() -> ConstantMatrix:
+            count, nodes = self.transform.num_blocks, op.num_nodes
+            values = op.of_nodes(("atoms", self.transform), of_nodes)
+            shape = (op.num_graphs * count, nodes)
             block = torch.arange(count, device=op.device)
-            rows = op.graph_of_node * count + block[:, None]  # (K, N)
-            order = rows.flatten().argsort(stable=True)
-            starts = torch.zeros(op.num_graphs * count + 1, dtype=torch.int32, device=op.device)
-            starts[1:] = op.sizes.repeat_interleave(count).cumsum(0)
-            columns = node.expand(count, -1).flatten()[order].to(torch.int32)
-            shape = (op.num_graphs * count, op.num_nodes)
-            forward = csr_tensor(starts, columns, values.flatten()[order], shape)
+            place = torch.arange(nodes * count + 1, device=op.device)
+            # Row (g, b) holds the nodes of g, one after the other.
+            row_sizes = op.sizes.repeat_interleave(count)
+            starts = torch.cat([row_sizes.new_zeros(1), row_sizes.cumsum(0)])
+            row = torch.repeat_interleave(row_sizes, output_size=nodes * count)
+            first = op.sizes.cumsum(0) - op.sizes
+            columns = place[:-1] - starts[row] + first[row // count]
+            forward = csr_tensor(
+                starts.to(torch.int32), columns.to(torch.int32), values[columns, row % count], shape
+            )
             # Transposed, each node has its K blocks side by side already.
-            all_starts = (torch.arange(op.num_nodes + 1, device=op.device) * count).to(torch.int32)
+            rows = op.graph_of_node[:, None] * count + block
             back = csr_tensor(
-                all_starts, rows.T.reshape(-1).to(torch.int32), values.T.reshape(-1).contiguous(), shape[::-1]
+                place[::count].to(torch.int32), rows.flatten().to(torch.int32), values.flatten(), shape[::-1]
             )
             return ConstantMatrix(forward, back)
 
-        return op.cached(("atoms", self.transform), make)
+        return op.cached(("pooling atoms", self.transform), make)
 
     def extra_repr(self) -> str:
         return f"{self.transform}, mode={self.mode}"

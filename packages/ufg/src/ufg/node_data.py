@@ -15,7 +15,8 @@ from torch import Tensor
 from offprints.checkpoint import fingerprint
 from offprints.errors import InputError
 
-from ufg.graph import GraphOperator, LambdaMax
+from ufg.adjacency import LambdaMax
+from ufg.graph import GraphOperator
 from ufg.sparse import ConstantMatrix
 
 _DENSE = 0.25

@@ -4,7 +4,7 @@ All filters of a level share T_1, ..., T_(n-1), so that a level costs n - 1 spar
 synthesis, the transpose, costs the same by Clenshaw's rule. Because every operator is symmetric, each is the derivative of the
 other: the backward pass keeps nothing but the graph and the coefficients.
 
-`ufg.plain` is the same as formulas.
+`ufg.plain` is the same as formulas, `ufg.kernels` the same again for a CPU, in fewer walks over memory.
 """
 
 from __future__ import annotations
@@ -17,34 +17,107 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ufg import kernels
+from ufg.laplacian import LaplacianOperator
+
 Floats = NDArray[np.float64]
 _NOTHING = 1e-15  # coefficients that are 0 but for rounding, such as every second one of the linear filters
+
+
+class Recursion:
+    """Analysis and synthesis of one transform on one graph, by what is fastest on its device; without gradients.
+
+    Args:
+        op: of the graph.
+        dilations: t of each level.
+        table: (r, n) Chebyshev coefficients; row 0 is the low-pass filter.
+    """
+
+    def __init__(self, op: LaplacianOperator, dilations: Sequence[float], table: Floats) -> None:
+        self.dilations, self.table = dilations, table
+        self._compiled = op.device.type == "cpu"
+        if self._compiled:
+            self._matrix = kernels.Matrix.of(op.row_starts, op.columns, op.values)
+        else:
+            self._shifted = [op.shifted(dilation) for dilation in dilations]
+
+    def analyze(self, x: Tensor) -> Tensor:
+        """(K, N, C) blocks of an (N, C) signal."""
+        if self._compiled:
+            return kernels.analyze(self._matrix, self.dilations, self.table, x)
+        return analyze(self._shifted, self.table, x)
+
+    def synthesize(self, blocks: Tensor, gain: Tensor | None = None) -> Tensor:
+        """(N, C) signal of (K, N, C) blocks, each row of which is first scaled by its gain, (K, N), if there are any."""
+        if self._compiled:
+            return kernels.synthesize(self._matrix, self.dilations, self.table, blocks, gain)
+        return synthesize(self._shifted, self.table, blocks if gain is None else blocks * gain.unsqueeze(-1))
+
+    def row_products(self, blocks: Tensor, others: Tensor) -> Tensor:
+        """(K, N) sums over columns of the product of two (K, N, C)."""
+        if self._compiled:
+            return kernels.row_products(blocks, others)
+        return (blocks * others).sum(-1)
 
 
 class Analysis(torch.autograd.Function):
     """(N, C) signal to (K, N, C) blocks; see `analyze`."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, matrices: Sequence[Tensor], table: Floats) -> Tensor:
-        ctx.constants = matrices, table
-        return analyze(matrices, table, x)
+    def forward(ctx: Any, x: Tensor, recursion: Recursion) -> Tensor:
+        ctx.recursion = recursion
+        return recursion.analyze(x)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        return cast(Any, Synthesis).apply(gradients[0].contiguous(), *ctx.constants), None, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return cast(Any, Synthesis).apply(gradients[0].contiguous(), ctx.recursion), None
 
 
 class Synthesis(torch.autograd.Function):
     """(K, N, C) blocks to (N, C) signal; see `synthesize`."""
 
     @staticmethod
-    def forward(ctx: Any, blocks: Tensor, matrices: Sequence[Tensor], table: Floats) -> Tensor:
-        ctx.constants = matrices, table
-        return synthesize(matrices, table, blocks)
+    def forward(ctx: Any, blocks: Tensor, recursion: Recursion) -> Tensor:
+        ctx.recursion = recursion
+        return recursion.synthesize(blocks)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        return cast(Any, Analysis).apply(gradients[0].contiguous(), *ctx.constants), None, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return cast(Any, Analysis).apply(gradients[0].contiguous(), ctx.recursion), None
+
+
+class Amplification(torch.autograd.Function):
+    """(N, C) signal and (K, N) gains to the synthesis of the scaled blocks, W^T (gain * W x), and to the blocks W x.
+
+    Its matrix W^T diag(gain) W is symmetric: backward is forward of the gradient. The blocks are kept, the scaled ones never made.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, gain: Tensor, recursion: Recursion) -> tuple[Tensor, Tensor]:
+        blocks = recursion.analyze(x)
+        ctx.recursion = recursion
+        ctx.save_for_backward(gain, blocks)
+        ctx.set_materialize_grads(False)
+        return recursion.synthesize(blocks, gain), blocks
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, Tensor | None, None]:
+        recursion: Recursion = ctx.recursion
+        gain, blocks = ctx.saved_tensors
+        to_signal, to_blocks = gradients
+        to_x = to_gain = None
+        if to_signal is not None:
+            parts = cast(Any, Analysis).apply(to_signal.contiguous(), recursion)
+            if torch.is_grad_enabled():  # to be differentiated again
+                to_x = cast(Any, Synthesis).apply(parts * gain.unsqueeze(-1), recursion)
+                to_gain = (parts * blocks).sum(-1)
+            else:
+                to_x = recursion.synthesize(parts, gain)
+                to_gain = recursion.row_products(parts, blocks)
+        if to_blocks is not None:
+            more = cast(Any, Synthesis).apply(to_blocks.contiguous(), recursion)
+            to_x = more if to_x is None else to_x + more
+        return to_x, to_gain, None
 
 
 def analyze(matrices: Sequence[Tensor], table: Floats, x: Tensor) -> Tensor:

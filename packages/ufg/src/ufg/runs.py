@@ -13,13 +13,13 @@ from offprints.errors import InputError
 from offprints.trained import options_of_run, weights_of_run
 from offprints.user_errors import closest
 
+from ufg.adjacency import LambdaMax
 from ufg.arxiv import ARXIV
 from ufg.baselines import Network, PlainPool, SimplifiedNetwork
 from ufg.config import Config, DatasetConfig, ModelConfig, TransformConfig
 from ufg.dgl_baselines import KINDS as DGL_KINDS
 from ufg.dgl_baselines import DGLNetwork
 from ufg.digits import digits_graph
-from ufg.graph import LambdaMax
 from ufg.graph_data import TU, GraphData, GraphSplit, random_split
 from ufg.layers import UFGPool
 from ufg.networks import UFGGraphNet, UFGNet

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
@@ -16,6 +17,8 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from offprints.errors import InputError
+
+from ufg import kernels
 
 
 def csr_tensor(row_starts: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
@@ -39,6 +42,18 @@ class ConstantMatrix:
 
     csr: Tensor
     transposed: Tensor
+
+    @cached_property
+    def _compiled(self) -> kernels.Matrix | None:
+        csr = self.csr
+        if csr.device.type != "cpu" or csr.dtype not in (torch.float32, torch.float64):
+            return None
+        return kernels.Matrix.of(csr.crow_indices(), csr.col_indices(), csr.values())
+
+    @cached_property
+    def T(self) -> ConstantMatrix:
+        """The transpose, which shares all memory."""
+        return self if self.transposed is self.csr else ConstantMatrix(self.transposed, self.csr)
 
     @classmethod
     def of(cls, matrix: Any, dtype: torch.dtype = torch.float32) -> ConstantMatrix:
@@ -79,20 +94,25 @@ class ConstantMatrix:
         return self.csr.to_dense()
 
     def __matmul__(self, dense: Tensor) -> Tensor:
-        product: Tensor = cast(Any, _Product).apply(dense, self.csr, self.transposed)
+        product: Tensor = cast(Any, _Product).apply(dense, self)
         return product
+
+    def multiply(self, dense: Tensor) -> Tensor:
+        """The product without a gradient: compiled on a CPU, torch's own elsewhere."""
+        if self._compiled is not None and dense.dtype == self.dtype and dense.ndim == 2:
+            return kernels.multiply(self._compiled, dense)
+        return self.csr @ dense
 
 
 class _Product(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, dense: Tensor, matrix: Tensor, transposed: Tensor) -> Tensor:
-        ctx.matrices = matrix, transposed
-        return matrix @ dense
+    def forward(ctx: Any, dense: Tensor, matrix: ConstantMatrix) -> Tensor:
+        ctx.matrix = matrix
+        return matrix.multiply(dense)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        matrix, transposed = ctx.matrices
-        return cast(Any, _Product).apply(gradients[0].contiguous(), transposed, matrix), None, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return cast(Any, _Product).apply(gradients[0].contiguous(), ctx.matrix.T), None
 
 
 def _to_torch(matrix: csr_array, dtype: torch.dtype) -> Tensor:

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,8 @@ from torch.nn import functional
 from offprints.checkpoint import Checkpoints, fingerprint
 from offprints.training import EpochLoop, LoopOptions
 
-from ufg.graph import LambdaMax
+from ufg.adjacency import LambdaMax
+from ufg.graph import GraphOperator
 from ufg.graph_data import GraphData, GraphSplit
 from ufg.networks import parameter_groups
 from ufg.node_data import NodeData
@@ -128,7 +129,7 @@ class NodeTrainer(EpochLoop[None]):
     def step(self, batch: None) -> Tensor:
         self.optimizer.zero_grad(set_to_none=True)
         logits = self.net(self.op, self.x)
-        loss = functional.cross_entropy(logits[self.nodes["train"]], self._targets)
+        loss = functional.cross_entropy(logits.index_select(0, self.nodes["train"]), self._targets)
         loss.backward()
         self.optimizer.step()
         return loss
@@ -159,13 +160,24 @@ class NodeTrainer(EpochLoop[None]):
         self._last_logits = self.logits()
         nodes = self.nodes["valid"]
         logits, labels = self._last_logits[nodes], self.labels[nodes]
-        return {
-            "accuracy": float(accuracy(logits, labels)),
-            "loss": float(functional.cross_entropy(logits, labels)),
-        }
+        return _read({"accuracy": accuracy(logits, labels), "loss": functional.cross_entropy(logits, labels)})
 
 
-class GraphTrainer(EpochLoop[Tensor]):
+class GraphBatch(NamedTuple):
+    """Some graphs.
+
+    Attributes:
+        op: their operator.
+        x: (N, F) features of their nodes.
+        targets: (G,) classes or numbers.
+    """
+
+    op: GraphOperator
+    x: Tensor
+    targets: Tensor
+
+
+class GraphTrainer(EpochLoop[GraphBatch]):
     """Trains a network on labels or numbers of graphs.
 
     Numbers are standardised by the training graphs for the loss, and told apart from it in their own unit.
@@ -200,10 +212,9 @@ class GraphTrainer(EpochLoop[Tensor]):
         self.op = data.operator(lambda_max).to(device)
         self.x = torch.from_numpy(data.features).to(device)
         self.targets = torch.from_numpy(data.targets).to(device)
-        self.split = {
-            name: torch.from_numpy(getattr(split, name)).to(device) for name in ("train", "valid", "test")
-        }
-        train = self.targets[self.split["train"]].double()
+        # On the host, which has to know how large a batch is.
+        self.split = {name: torch.from_numpy(getattr(split, name)) for name in ("train", "valid", "test")}
+        train = torch.from_numpy(data.targets[split.train]).double()
         self.mean, self.deviation = float(train.mean()), float(train.std())
         self.order = torch.Generator().manual_seed(seed)
         self._factor, self._stale, self._least = 1.0, 0, math.inf
@@ -228,17 +239,22 @@ class GraphTrainer(EpochLoop[Tensor]):
     def num_batches(self) -> int:
         return math.ceil(len(self.split["train"]) / self.options.batch_size)
 
-    def batches(self, done: int) -> Iterator[Tensor]:
+    def batches(self, done: int) -> Iterator[GraphBatch]:
+        """All training graphs are brought into the order of the epoch at once; a batch is a slice of that."""
         shuffled = torch.randperm(len(self.split["train"]), generator=self.order)
-        graphs = self.split["train"][shuffled.to(self.op.device)]
-        yield from graphs.split(self.options.batch_size)[done:]
+        whole = self._batch(self.split["train"][shuffled])
+        nodes = graphs = 0
+        for number, op in enumerate(whole.op.parts(self.options.batch_size)):
+            here = slice(nodes, nodes + op.num_nodes), slice(graphs, graphs + op.num_graphs)
+            nodes, graphs = here[0].stop, here[1].stop
+            if number >= done:
+                yield GraphBatch(op, whole.x[here[0]], whole.targets[here[1]])
 
-    def step(self, batch: Tensor) -> Tensor:
+    def step(self, batch: GraphBatch) -> Tensor:
         for group in self.optimizer.param_groups:
             group["lr"] *= self._factor  # the loop has just set it by its schedule
         self.optimizer.zero_grad(set_to_none=True)
-        outputs = self.net(self.op.subset(batch), self.x[self.op.nodes_of(batch)])
-        loss = self._loss(outputs, self.targets[batch])
+        loss = self._loss(self.net(batch.op, batch.x), batch.targets)
         loss.sum().backward()
         self.optimizer.step()
         return loss.mean()
@@ -253,19 +269,27 @@ class GraphTrainer(EpochLoop[Tensor]):
     def outputs(self, split: str) -> Tensor:
         """(G, outputs) of the graphs of a split, without dropout."""
         self.net.eval()
-        graphs = self.split[split]
-        batch, x = self.op.cached(split, lambda: (self.op.subset(graphs), self.x[self.op.nodes_of(graphs)]))
-        found: Tensor = self.net(batch, x)
+        batch = self._whole(split)
+        found: Tensor = self.net(batch.op, batch.x)
         return found
 
     def measure(self, split: str) -> dict[str, float]:
         """loss, and accuracy of classes or mae of numbers, of the network as it is."""
-        outputs, targets = self.outputs(split), self.targets[self.split[split]]
-        found = {"loss": float(self._loss(outputs, targets).mean())}
+        outputs, targets = self.outputs(split), self._whole(split).targets
+        found = {"loss": self._loss(outputs, targets).double().mean()}
         if self.is_classes:
-            return found | {"accuracy": float(accuracy(outputs, targets))}
-        predicted = outputs.squeeze(1).double() * self.deviation + self.mean
-        return found | {"mae": float((predicted - targets).abs().mean())}
+            found["accuracy"] = accuracy(outputs, targets)
+        else:
+            predicted = outputs.squeeze(1).double() * self.deviation + self.mean
+            found["mae"] = (predicted - targets).abs().mean()
+        return _read(found)
+
+    def _whole(self, split: str) -> GraphBatch:
+        return self.op.cached(("split", split), lambda: self._batch(self.split[split]))
+
+    def _batch(self, graphs: Tensor) -> GraphBatch:
+        chosen = graphs.to(self.op.device)
+        return GraphBatch(self.op.subset(graphs), self.x[self.op.nodes_of(graphs)], self.targets[chosen])
 
     def _loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """(B,), one for each graph."""
@@ -283,6 +307,12 @@ class GraphTrainer(EpochLoop[Tensor]):
             if self._stale > self.options.plateau_patience:
                 self._factor, self._stale = self._factor * self.options.plateau_factor, 0
         return found
+
+
+def _read(metrics: dict[str, Tensor]) -> dict[str, float]:
+    """Numbers of scalars on a device, which is waited for once."""
+    values = torch.stack([value.double() for value in metrics.values()]).tolist()
+    return dict(zip(metrics, values, strict=True))
 
 
 def _checkpoints(

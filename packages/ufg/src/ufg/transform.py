@@ -29,7 +29,8 @@ from offprints.errors import InputError
 from ufg.exact import FrameInverse
 from ufg.filters import FilterBank, Floats, chebyshev_table, evaluate_series, filter_bank
 from ufg.graph import GraphOperator
-from ufg.recursion import Analysis, Synthesis
+from ufg.laplacian import LaplacianOperator
+from ufg.recursion import Amplification, Analysis, Recursion, Synthesis
 
 ORDERS = ("ascending", "descending")
 
@@ -117,7 +118,7 @@ class FrameletTransform:
         if check and not bool(torch.isfinite(x).all()):
             node = int((~torch.isfinite(x)).any(1).nonzero()[0])
             raise InputError(f"the signal of node {node} is not finite")
-        blocks: Tensor = cast(Any, Analysis).apply(x.contiguous(), self.matrices(op), self.table)
+        blocks: Tensor = cast(Any, Analysis).apply(x.contiguous(), self.recursion(op))
         return blocks
 
     def synthesize(
@@ -143,7 +144,7 @@ class FrameletTransform:
         blocks = self._fitting(op, blocks, 3)
         if len(blocks) != self.num_blocks:
             raise InputError(f"{len(blocks)} blocks do not fit a transform that has {self.num_blocks}")
-        x: Tensor = cast(Any, Synthesis).apply(blocks.contiguous(), self.matrices(op), self.table)
+        x: Tensor = cast(Any, Synthesis).apply(blocks.contiguous(), self.recursion(op))
         if not exact:
             return x
         low, high = self.frame_bounds()
@@ -154,8 +155,28 @@ class FrameletTransform:
             tolerance = 2 * rounding if op.dtype == torch.float32 else 1e-13
         if tolerance < rounding:
             raise InputError(f"tolerance={tolerance:.2g} is below the rounding of {op.dtype}, {rounding:.2g}")
-        inverse: Tensor = cast(Any, FrameInverse).apply(x, self.matrices(op), self.table, tolerance)
+        inverse: Tensor = cast(Any, FrameInverse).apply(x, self.recursion(op), tolerance)
         return inverse
+
+    def amplify(self, op: GraphOperator, x: Tensor, gain: Tensor) -> Tensor:
+        """Synthesis of the coefficients of a signal, each scaled: W^T (gain * W x), without making the scaled ones.
+
+        Args:
+            op: of the graph.
+            x: (N, C).
+            gain: (K, N), or (K, 1) for one gain a block.
+
+        Returns:
+            (N, C).
+
+        Raises:
+            InputError: as `analyze`.
+        """
+        op.require_signal(x)
+        x = self._fitting(op, x, 2)
+        gain = gain.expand(self.num_blocks, op.num_nodes)
+        y: Tensor = cast(Any, Amplification).apply(x.contiguous(), gain, self.recursion(op))[0]
+        return y
 
     def energies(self, op: GraphOperator, x: Tensor) -> Tensor:
         """How the energy of a signal is spread over the blocks: what a layer that drops a block would lose.
@@ -170,9 +191,13 @@ class FrameletTransform:
         found = self.analyze(op, x).square().sum((1, 2))
         return found / found.sum()
 
+    def recursion(self, op: LaplacianOperator) -> Recursion:
+        """What computes it on a graph; kept with the graph."""
+        return op.cached(("recursion", self), lambda: Recursion(op, self.dilations, self.table))
+
     def matrices(self, op: GraphOperator) -> list[Tensor]:
-        """The shifted operator of each level; kept with the operator."""
-        return op.cached(("levels", self.dilations), lambda: [op.shifted(t) for t in self.dilations])
+        """The argument of the Chebyshev polynomials of each level, (N, N) CSR; kept with the graph."""
+        return [op.shifted(dilation) for dilation in self.dilations]
 
     def _fitting(self, op: GraphOperator, x: Tensor, dimensions: int) -> Tensor:
         if x.ndim != dimensions:
