@@ -56,6 +56,11 @@ class Matrix(NamedTuple):
         return cls(starts.numpy(), columns.numpy(), values.numpy())
 
 
+def are_for(device: torch.device) -> bool:
+    """Whether tensors of this device are computed with here; others take torch's own products."""
+    return device.type == "cpu"
+
+
 def multiply(matrix: Matrix, dense: Tensor) -> Tensor:
     """(rows, C), the product with (columns, C)."""
     x = _array(dense)

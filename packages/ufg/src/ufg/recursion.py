@@ -35,7 +35,7 @@ class Recursion:
 
     def __init__(self, op: LaplacianOperator, dilations: Sequence[float], table: Floats) -> None:
         self.dilations, self.table = dilations, table
-        self._compiled = op.device.type == "cpu"
+        self._compiled = kernels.are_for(op.device)
         if self._compiled:
             self._matrix = kernels.Matrix.of(op.row_starts, op.columns, op.values)
         else:

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from offprints.errors import InputError
 
+from ufg.adjacency import LambdaMax
 from ufg.networks import UFGNet, parameter_groups
 from ufg.node_data import NodeData
 from ufg.training import TrainingOptions
@@ -39,7 +40,13 @@ class CopiesOutcome:
 
 
 def train_copies(
-    net: UFGNet, data: NodeData, options: TrainingOptions | None = None, seed: int = 0
+    net: UFGNet,
+    data: NodeData,
+    options: TrainingOptions | None = None,
+    seed: int = 0,
+    *,
+    lambda_max: LambdaMax = "bound",
+    device: torch.device | str = "cpu",
 ) -> CopiesOutcome:
     """Train all copies of a network on the labelled nodes of a graph.
 
@@ -48,6 +55,11 @@ def train_copies(
         data: the graph.
         options: how; its schedule holds, and nothing stops early.
         seed: of dropout.
+        lambda_max: what the spectrum is scaled by; see `GraphOperator.from_scipy`.
+        device: where to train.
+
+    Returns:
+        Of each copy; on the device.
 
     Raises:
         InputError: the network has no copies.
@@ -56,22 +68,25 @@ def train_copies(
     copies = net.convolutions[0].copies
     if not isinstance(copies, int):
         raise InputError("train_copies needs a network made with copies=S")
-    op, x = data.operator(), data.inputs()
-    labels = torch.from_numpy(data.labels)
-    train, valid, test = (torch.from_numpy(getattr(data, name)) for name in ("train", "valid", "test"))
+    net.to(device)
+    op, x = data.operator(lambda_max).to(device), data.inputs().to(device)
+    labels = torch.from_numpy(data.labels).to(device)
+    train, valid, test = (
+        torch.from_numpy(getattr(data, name)).to(device) for name in ("train", "valid", "test")
+    )
     wanted = labels[train].unsqueeze(1).expand(-1, copies)
     torch.manual_seed(seed)
     groups = parameter_groups(net, options.weight_decay, options.gain_decay, options.bias_decay)
     optimizer = torch.optim.Adam(groups, options.learning_rate, fused=True)
-    best = torch.full((copies,), -1.0, dtype=torch.float64)
-    found, epochs = torch.zeros(copies, dtype=torch.float64), torch.zeros(copies, dtype=torch.int64)
+    best = torch.full((copies,), -1.0, dtype=torch.float64, device=device)
+    found, epochs = torch.zeros_like(best), torch.zeros_like(best, dtype=torch.int64)
     last = found
     for epoch in range(options.epochs):
         for group in optimizer.param_groups:
             group["lr"] = options.rate(epoch)
         net.train()
         optimizer.zero_grad(set_to_none=True)
-        logits = net(op, x)[train]
+        logits = net(op, x).index_select(0, train)
         # The mean over the nodes of each copy, summed over copies: each gets the gradient it would have alone.
         loss = functional.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="sum") / len(train)
         loss.backward()

@@ -46,7 +46,7 @@ class ConstantMatrix:
     @cached_property
     def _compiled(self) -> kernels.Matrix | None:
         csr = self.csr
-        if csr.device.type != "cpu" or csr.dtype not in (torch.float32, torch.float64):
+        if not kernels.are_for(csr.device) or csr.dtype not in (torch.float32, torch.float64):
             return None
         return kernels.Matrix.of(csr.crow_indices(), csr.col_indices(), csr.values())
 
@@ -101,7 +101,7 @@ class ConstantMatrix:
         """The product without a gradient: compiled on a CPU, torch's own elsewhere."""
         if self._compiled is not None and dense.dtype == self.dtype and dense.ndim == 2:
             return kernels.multiply(self._compiled, dense)
-        return self.csr @ dense
+        return self.csr @ dense.contiguous()
 
 
 class _Product(torch.autograd.Function):
