@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from graphs import cora, power_law, proteins
-from peers import analyze, dgl_products, pygsp_bank, scipy_products, synthesize
+from peers import analyze, dgl_products, pygsp_bank, scipy_products, synthesize, torch_products
 
 from offprints.benchmark import Entry, compared, in_turn, run
 
@@ -48,7 +48,10 @@ def transform(options: argparse.Namespace) -> Iterator[Entry]:
                 works: dict[str, Callable[[], object]] = {
                     "ours": lambda op=op, x=x, t=framelets: t.synthesize(op, t.analyze(op, x))
                 }
-                others = {f"scipy {version('scipy')}": (scipy_products(op, framelets), x.numpy())}
+                others = {
+                    f"scipy {version('scipy')}": (scipy_products(op, framelets), x.numpy()),
+                    f"torch {torch.__version__} CSR": (torch_products(op, framelets), x),
+                }
                 if HAS_DGL:
                     others[f"dgl {version('dgl')}"] = (dgl_products(op, framelets), x)
                 for name, (products, signal) in others.items():
@@ -175,7 +178,7 @@ def pool(options: argparse.Namespace) -> Iterator[Entry]:
 
             def whole(mode: str = mode) -> None:
                 net = UFGGraphNet.of(data.features.shape[1], 64, 2, UFGPool(FrameletTransform(terms=2), mode))
-                trainer = GraphTrainer(net, data, split, TrainingOptions(batch_size=53), lambda_max="bound")
+                trainer = GraphTrainer(net, data, split, TrainingOptions(batch_size=53))
                 for batch in trainer.batches(0):
                     trainer.step(batch)
 
@@ -187,7 +190,8 @@ def _epoch_of(trainer: NodeTrainer) -> Callable[[], object]:
     def work() -> None:
         trainer.net.train()
         trainer.step(None)
-        trainer.accuracy("valid")
+        trainer.net.eval()
+        trainer.validate()
 
     return work
 

@@ -62,6 +62,11 @@ def scipy_products(op: GraphOperator, transform: FrameletTransform) -> list[Prod
     return made
 
 
+def torch_products(op: GraphOperator, transform: FrameletTransform) -> list[Product]:
+    """By torch's CSR times a tensor."""
+    return [matrix.__matmul__ for matrix in transform.matrices(op)]
+
+
 def dgl_products(op: GraphOperator, transform: FrameletTransform) -> list[Product]:
     """By DGL's message passing: neighbours weighted and summed."""
     import dgl
