@@ -26,6 +26,7 @@ from ufg import (
     shrink,
     sure_threshold,
 )
+from ufg.baselines import PlainPool
 from ufg.layers import POOLS
 from ufg.networks import published_gain
 from ufg.shrink import RULES, shrunk
@@ -358,6 +359,16 @@ def test_derivatives_of_the_convolution(gain: str, rule: str | None) -> None:
         return torch.func.functional_call(conv, dict(zip(parameters, values, strict=True)), (batch, x))
 
     assert torch.autograd.gradcheck(forward, (x, *parameters.values()), eps=1e-7, atol=1e-5, fast_mode=True)
+
+
+def test_the_derivative_of_a_maximum_does_not_see_what_memory_held_before() -> None:
+    """The same maxima, in memory that was freed, would count as ties."""
+    op = GraphOperator.batch([small_batch()] * 40)
+    pools = [UFGPool(FrameletTransform(terms=3), "max"), PlainPool(4, "max")]
+    x = noise(op.num_nodes, 4).requires_grad_()
+    for pool in pools:
+        found = [torch.autograd.grad(pool(op, x).sum(), x)[0] for _ in range(20)]
+        assert all(torch.equal(found[0], other) for other in found)
 
 
 @pytest.mark.parametrize("mode", POOLS)

@@ -161,5 +161,6 @@ class PlainPool(nn.Module):
 
 def _largest(op: GraphOperator, x: Tensor) -> Tensor:
     index = op.graph_of_node.unsqueeze(1).expand_as(x)
-    empty = x.new_empty(op.num_graphs, x.shape[1])
+    # Filled, because what it holds counts among the ties that share a gradient, included or not.
+    empty = x.new_full((op.num_graphs, x.shape[1]), -torch.inf)
     return empty.scatter_reduce(0, index, x, "amax", include_self=False)

@@ -195,7 +195,8 @@ class UFGPool(nn.Module):
         if self.mode == "spectrum":
             return op.sum_over_graphs(blocks.square()).flatten(1)
         index = op.graph_of_node[:, None, None].expand_as(blocks)
-        empty = blocks.new_empty(op.num_graphs, *blocks.shape[1:])
+        # Filled, because what it holds counts among the ties that share a gradient, included or not.
+        empty = blocks.new_full((op.num_graphs, *blocks.shape[1:]), -torch.inf)
         return empty.scatter_reduce(0, index, blocks, "amax", include_self=False).flatten(1)
 
     def _atoms(self, op: GraphOperator) -> ConstantMatrix:
