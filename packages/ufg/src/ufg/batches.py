@@ -51,8 +51,8 @@ class Extent:
 
     def part(self, begin: int, end: int) -> Extent:
         """Of the graphs from begin to end - 1."""
-        chosen = slice(begin, end + 1)
-        return Extent(self.nodes[chosen] - self.nodes[begin], self.entries[chosen] - self.entries[begin])
+        starts = slice(begin, end + 1)
+        return Extent(self.nodes[starts] - self.nodes[begin], self.entries[starts] - self.entries[begin])
 
 
 def joined(operators: Sequence[Operator]) -> Operator:
@@ -82,14 +82,14 @@ def subset(op: Operator, graphs: NDArray[np.int64]) -> Operator:
     shift = _repeated(moved.astype(np.int32), extent.entries, device)
     row_shift = (extent.entries[:-1] - op.extent.entries[graphs]).astype(np.int32)
     row_ends = op.row_starts[1:][nodes] + _repeated(row_shift, extent.nodes, device)
-    chosen = torch.from_numpy(graphs).to(device)
+    which = torch.from_numpy(graphs).to(device)
     return type(op)(
         torch.cat([row_ends.new_zeros(1), row_ends]),
         op.columns[entries] + shift,
         op.values[entries],
         op.degree[nodes],
-        op.sizes[chosen],
-        op.lambda_max[chosen],
+        op.sizes[which],
+        op.lambda_max[which],
         extent=extent,
         origin=(op, nodes, entries),
     )
@@ -110,13 +110,19 @@ def parts(op: Operator, size: int) -> Iterator[Operator]:
         yield type(op)(
             op.row_starts[nodes.start : nodes.stop + 1] - entries.start,
             op.columns[entries] - nodes.start,
-            op.values[entries],
+            chosen(op.values, entries),
             op.degree[nodes],
             op.sizes[graphs],
             op.lambda_max[graphs],
             extent=op.extent.part(begin, end),
             origin=(op, nodes, entries),
         )
+
+
+def chosen(values: Tensor, index: Index) -> Tensor:
+    """The values at an index. A slice shares memory on a CPU; sparse libraries of a GPU may want rounder addresses than it has."""
+    found = values[index]
+    return found.clone() if isinstance(index, slice) and values.device.type != "cpu" else found
 
 
 def _ranges(

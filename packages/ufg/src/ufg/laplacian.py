@@ -116,8 +116,8 @@ class LaplacianOperator:
         def found() -> Tensor:
             if self._origin is None:
                 return make(self)
-            whole, *chosen = self._origin
-            return whole._inherited(key, make, which)[chosen[which]]
+            whole, *index = self._origin
+            return batches.chosen(whole._inherited(key, make, which), index[which])
 
         return self.cached(key, found)
 

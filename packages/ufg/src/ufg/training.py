@@ -22,6 +22,7 @@ from offprints.checkpoint import Checkpoints, fingerprint
 from offprints.training import EpochLoop, LoopOptions
 
 from ufg.adjacency import LambdaMax
+from ufg.batches import chosen
 from ufg.graph import GraphOperator
 from ufg.graph_data import GraphData, GraphSplit
 from ufg.networks import parameter_groups
@@ -248,7 +249,7 @@ class GraphTrainer(EpochLoop[GraphBatch]):
             here = slice(nodes, nodes + op.num_nodes), slice(graphs, graphs + op.num_graphs)
             nodes, graphs = here[0].stop, here[1].stop
             if number >= done:
-                yield GraphBatch(op, whole.x[here[0]], whole.targets[here[1]])
+                yield GraphBatch(op, chosen(whole.x, here[0]), whole.targets[here[1]])
 
     def step(self, batch: GraphBatch) -> Tensor:
         for group in self.optimizer.param_groups:
@@ -288,8 +289,8 @@ class GraphTrainer(EpochLoop[GraphBatch]):
         return self.op.cached(("split", split), lambda: self._batch(self.split[split]))
 
     def _batch(self, graphs: Tensor) -> GraphBatch:
-        chosen = graphs.to(self.op.device)
-        return GraphBatch(self.op.subset(graphs), self.x[self.op.nodes_of(graphs)], self.targets[chosen])
+        there = graphs.to(self.op.device)
+        return GraphBatch(self.op.subset(graphs), self.x[self.op.nodes_of(graphs)], self.targets[there])
 
     def _loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """(B,), one for each graph."""
