@@ -65,6 +65,7 @@ def transform(options: argparse.Namespace) -> Iterator[Entry]:
                 for threads in options.threads:
                     torch.set_num_threads(threads)
                     timings = in_turn(works, options.rounds)
+                    share = _copy_seconds(_moved(op, framelets)) / timings["ours"].best
                     for name in others:
                         yield compared(
                             f"transform 64 columns, n={terms}",
@@ -73,7 +74,7 @@ def transform(options: argparse.Namespace) -> Iterator[Entry]:
                             timings["ours"],
                             name,
                             timings[name],
-                            bound_share=_copy_seconds(_moved(op, framelets)) / timings["ours"].best,
+                            bound_share=share,
                             node_columns_per_second=nodes * COLUMNS / timings["ours"].median,
                         )
 
@@ -123,7 +124,7 @@ def epoch(options: argparse.Namespace) -> Iterator[Entry]:
             nets[f"dgl {version('dgl')} ChebConv K=3"] = DGLNetwork("dgl-chebyshev", width, 16, classes)
         trainers = {name: NodeTrainer(net, data, TrainingOptions()) for name, net in nets.items()}
         timings = in_turn(
-            {name: _epoch_of(trainer) for name, trainer in trainers.items()}, 4 * options.rounds
+            {name: _epoch_of(trainer) for name, trainer in trainers.items()}, options.rounds, repeat=10
         )
         peer = next((name for name in timings if name.startswith("dgl")), "")
         for name in ("UFGConv-R", "UFGConv-S"):
