@@ -62,9 +62,56 @@ def test_signals_are_denoised_and_compressed(tmp_path: Path) -> None:
     metrics = metrics_of(tmp_path / "run")
     assert 0 < metrics["compress/error_0.5"] < metrics["compress/error_0.05"] < 0.5
     assert metrics["denoise/snr_gain_0.2"] > 3
-    energies = [value for name, value in metrics.items() if name.startswith("energy/labels")]
-    assert sum(energies) == pytest.approx(1, abs=1e-5)
-    assert max(energies) == metrics["energy/labels: low"]  # neighbours are of one class
+
+
+def test_labels_are_smooth_on_the_graph_and_white_noise_is_not(tmp_path: Path) -> None:
+    done = ufg(tmp_path, "task=spectrum", "hydra.run.dir=run")
+    assert done.code == 0, done.err
+    metrics = metrics_of(tmp_path / "run")
+    of_labels = [value for name, value in metrics.items() if name.startswith("energy/labels")]
+    assert sum(of_labels) == pytest.approx(1, abs=1e-5)
+    assert max(of_labels) == metrics["energy/labels: low"]  # neighbours are of one class
+    assert metrics["energy/white noise: low"] < 0.5 * metrics["energy/labels: low"]
+    assert figures_of(tmp_path / "run") == {"energies"}
+
+
+def test_what_a_trained_network_passes_through_is_drawn(tmp_path: Path) -> None:
+    assert ufg(tmp_path, "task=node", "model.learned=2", *SMALL, "hydra.run.dir=run").code == 0
+    done = ufg(tmp_path, "task=spectrum", "checkpoint=run", "hydra.run.dir=look")
+    assert done.code == 0, done.err
+    assert figures_of(tmp_path / "look") == {"energies", "passed"}
+    assert ufg(tmp_path, "task=node", "model.kind=mlp", *SMALL, "hydra.run.dir=mlp").code == 0
+    refused = ufg(tmp_path, "task=spectrum", "checkpoint=mlp", "hydra.run.dir=none")
+    assert refused.code == 2
+    assert "no framelet convolutions" in refused.err
+
+
+STUDY = ["study.repeats=1", "training.epochs=15", "model.hidden=8", "threads=1", "precision=fp32"]
+
+
+def test_noise_on_the_features_costs_accuracy(tmp_path: Path) -> None:
+    done = ufg(tmp_path, "task=noise", "study.rates=[0,1.5]", *STUDY, "hydra.run.dir=run")
+    assert done.code == 0, done.err
+    metrics = metrics_of(tmp_path / "run")
+    assert metrics["noise/MLP_0"] > metrics["noise/MLP_1.5"] + 0.2
+    assert metrics["noise/GCN_1.5"] > metrics["noise/MLP_1.5"]  # neighbours average the noise out
+    assert 0 < metrics["kept/UFGConv-S_0"] < 1
+    assert figures_of(tmp_path / "run") == {"noise"}
+
+
+def test_sensitivity_changes_one_option_after_the_other(tmp_path: Path) -> None:
+    tried = ["study.levels=[1,2]", "study.scale=[]", "study.terms=[2,4]", "study.sigma=[0,1,50]"]
+    done = ufg(tmp_path, "task=sensitivity", *tried, *STUDY, "hydra.run.dir=run")
+    assert done.code == 0, done.err
+    metrics = metrics_of(tmp_path / "run")
+    assert {name for name in metrics if name.startswith("levels")} == {
+        "levels/accuracy_1",
+        "levels/accuracy_2",
+    }
+    assert not any(name.startswith("scale") for name in metrics)
+    # Without a threshold all is kept; behind an enormous one nothing is.
+    assert metrics["sigma/kept_0"] > 0.9 > metrics["sigma/kept_1"] > metrics["sigma/kept_50"] == 0
+    assert figures_of(tmp_path / "run") == {"sensitivity", "compression"}
 
 
 @pytest.mark.real_data
@@ -99,6 +146,15 @@ def test_a_set_of_graphs_is_trained_on_and_evaluated(tmp_path: Path) -> None:
         (["task=node", "training.epochs=0"], "epochs"),
         (["task=signal", "signal.method=bayes"], "universal"),
         (["task=signal", "signal.keep=[2]"], "keep"),
+        (["task=noise", "study.noise=words"], "features, edges"),
+        (["task=noise", "study.repeats=0"], "repeats"),
+        (["task=noise", "dataset.name=mutag"], "task=graph"),
+        (
+            ["task=sensitivity", "study.levels=[]", "study.scale=[]", "study.terms=[]", "study.sigma=[]"],
+            "nothing to try",
+        ),
+        (["task=node", "model.learned=-1"], "learned"),
+        (["transform.filters=cos0"], "1 to 99"),
         (["task=evaluate"], "checkpoint"),
         (["task=evaluate", "checkpoint=nowhere"], "not the directory of a run"),
         (["experiment=cora_x"], "cora_"),

@@ -55,6 +55,17 @@ def noise(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, dtype=DOUBLE, generator=torch.Generator().manual_seed(seed))
 
 
+def test_gains_begin_where_each_level_is_told_to() -> None:
+    transform = FrameletTransform("linear", levels=2)
+    layer = UFGConv(2, 2, transform, gain="node", num_nodes=400, gain_init=(2.0, 0.5, -1.0))
+    torch.testing.assert_close(
+        layer.gain.mean(1), torch.tensor([2.0, 0.5, -1.0, 0.5, -1.0]), rtol=0.02, atol=0
+    )
+    assert layer.gain[0].min() >= 1.8 and layer.gain[0].max() <= 2.2
+    with pytest.raises(InputError, match="2 levels"):
+        UFGConv(2, 2, transform, gain_init=(1.0, 0.5, 0.4, 0.3))
+
+
 # Recorded numbers
 
 

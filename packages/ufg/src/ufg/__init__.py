@@ -10,9 +10,10 @@ transform.synthesize(op, blocks)              # x again
 
 from ufg.denoise import Compressed, Denoised, compress, denoise
 from ufg.exact import NotConverged
-from ufg.filters import FILTERS, FilterBank, chebyshev_table, filter_bank
+from ufg.filters import FILTERS, FilterBank, chebyshev_table, filter_bank, narrow_bank
 from ufg.graph import GraphOperator
 from ufg.layers import UFGConv, UFGPool
+from ufg.learned import TightFilters
 from ufg.networks import SmoothingLayer, UFGGraphNet, UFGNet, load_published, parameter_groups
 from ufg.seeds import CopiesOutcome, train_copies
 from ufg.shrink import Universal, median_deviation, shrink, sure_threshold
@@ -33,6 +34,7 @@ __all__ = [
     "GraphOperator",
     "NotConverged",
     "SmoothingLayer",
+    "TightFilters",
     "UFGConv",
     "UFGGraphNet",
     "UFGNet",
@@ -45,6 +47,7 @@ __all__ = [
     "largest_eigenvalues",
     "load_published",
     "median_deviation",
+    "narrow_bank",
     "parameter_groups",
     "shrink",
     "sure_threshold",

@@ -13,7 +13,7 @@ from ufg.graph import GraphOperator
 from ufg.networks import SmoothingLayer
 from ufg.sparse import ConstantMatrix
 
-POOLS = ("sum", "mean", "max", "attention", "topk")
+POOLS = ("sum", "mean", "max", "attention", "topk", "sag")
 
 
 class _Linear(nn.Module):
@@ -120,8 +120,9 @@ class PlainPool(nn.Module):
     Args:
         features: H.
         mode: "sum", "mean", "max"; "attention", a mean weighted by a learned softmax over the nodes (Li et al. 2016); "topk", the
-            mean of the share of nodes with the largest learned score, each times its score's tanh (Gao and Ji 2019).
-        share: of the nodes that "topk" keeps.
+            mean of the share of nodes with the largest learned score, each times its score's tanh (Gao and Ji 2019); "sag", the same
+            with a score that a GCN layer gives, so that it knows the neighbours (Lee, Lee and Kang 2019).
+        share: of the nodes that "topk" and "sag" keep.
 
     Raises:
         InputError: there is no such mode.
@@ -132,8 +133,11 @@ class PlainPool(nn.Module):
         if mode not in POOLS:
             raise InputError(f"no pooling is called {mode!r}: one of {', '.join(POOLS)}")
         self.mode, self.share = mode, share
+        self.score: nn.Module
         if mode in ("attention", "topk"):
             self.score = nn.Linear(features, 1)
+        elif mode == "sag":
+            self.score = SmoothingLayer(features, 1)
 
     def forward(self, op: GraphOperator, x: Tensor) -> Tensor:
         """(G, H) of (N, H)."""
@@ -144,7 +148,7 @@ class PlainPool(nn.Module):
             return op.sum_over_graphs(x) / sizes
         if self.mode == "max":
             return _largest(op, x)
-        score = self.score(x)
+        score = self.score(op, x) if self.mode == "sag" else self.score(x)
         if self.mode == "attention":
             weight = (score - _largest(op, score)[op.graph_of_node]).exp()
             return op.sum_over_graphs(weight * x) / op.sum_over_graphs(weight)

@@ -14,7 +14,7 @@ class TransformConfig:
     """Which framelet transform.
 
     Attributes:
-        filters: haar, linear or quadratic.
+        filters: haar, linear, quadratic; or cos1 to cos99, two filters with a low-pass as narrow as cos(x/2) to that power.
         levels: Lev.
         scale: s, the dilation between levels.
         terms: n, Chebyshev coefficients of each filter; 2 as published, 8 for a tight frame in float32.
@@ -62,10 +62,13 @@ class ModelConfig:
         gain: of UFGConv: band, band-channel or node.
         low_gain: what gains of the low-pass block start at.
         high_gain: what gains of the high-pass blocks start at.
+        level_gains: what they start at on each level, instead of `high_gain`.
+        anchored: weight decay draws gains to where they began, and not to 0.
+        learned: waves by which the filters are learned, tight all the while; 0 keeps them.
         shrinkage: soft, hard, firm or garrote for UFGConv-S; null for UFGConv-R.
         sigma: of the threshold.
         multiscale: the threshold of the paper's text instead of the one that the published program executes.
-        pool: of graphs: ufg-sum, ufg-spectrum, ufg-mean, ufg-max; sum, mean, max, attention, topk.
+        pool: of graphs: ufg-sum, ufg-spectrum, ufg-mean, ufg-max; sum, mean, max, attention, topk, sag.
     """
 
     kind: str = "ufg"
@@ -74,6 +77,9 @@ class ModelConfig:
     gain: str = "band"
     low_gain: float = 1.0
     high_gain: float = 0.1
+    level_gains: list[float] | None = None
+    anchored: bool = False
+    learned: int = 0
     shrinkage: str | None = None
     sigma: float = 1.0
     multiscale: bool = False
@@ -98,6 +104,29 @@ class SignalConfig:
 
 
 @dataclass
+class StudyConfig:
+    """Of trainings that are repeated over one option after the other.
+
+    Attributes:
+        repeats: trainings of each setting, with the run's seed and those after it.
+        noise: features or edges; what task=noise spoils.
+        rates: of the noise, as dataset.feature_noise and dataset.edge_noise.
+        levels: that task=sensitivity tries; an empty list leaves an option out.
+        scale: the same.
+        terms: the same.
+        sigma: the same, of UFGConv-S.
+    """
+
+    repeats: int = 3
+    noise: str = "features"
+    rates: list[float] = field(default_factory=lambda: [0.0, 0.05, 0.1, 0.25, 0.5])
+    levels: list[int] = field(default_factory=lambda: [1, 2, 3, 4])
+    scale: list[float] = field(default_factory=lambda: [1.2, 1.5, 2.0, 2.5, 3.0])
+    terms: list[int] = field(default_factory=lambda: [2, 3, 4, 6, 8, 12])
+    sigma: list[float] = field(default_factory=lambda: [0.0, 0.25, 0.5, 1.0, 2.0, 5.0])
+
+
+@dataclass
 class Config(RunConfig):
     """All options of `ufg`."""
 
@@ -107,3 +136,4 @@ class Config(RunConfig):
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingOptions = field(default_factory=TrainingOptions)
     signal: SignalConfig = field(default_factory=SignalConfig)
+    study: StudyConfig = field(default_factory=StudyConfig)

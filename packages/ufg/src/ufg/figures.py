@@ -40,20 +40,21 @@ def frame_defect(eigenvalues: Floats, totals: Mapping[int, Floats], title: str =
     return figure
 
 
-def responses(eigenvalues: Floats, rows: Floats, names: Sequence[str], exact: Floats) -> Figure:
-    """Response of each block, and what it would be without a series.
+def responses(eigenvalues: Floats, rows: Floats, names: Sequence[str], exact: Floats | None = None) -> Figure:
+    """Response of each block or layer, and what it would be without a series.
 
     Args:
         eigenvalues: (M,) in [0, 2].
         rows: (K, M).
         names: of the K blocks.
-        exact: (K, M).
+        exact: (K, M); None draws the response alone.
     """
     figure, axes = _axes("eigenvalue of the Laplacian", "response")
-    for row, wanted, name, colour in zip(rows, exact, names, _COLOURS * 3, strict=False):
+    for row, name, colour in zip(rows, names, _COLOURS * 3, strict=False):
         axes.plot(eigenvalues, row, color=colour, label=name)
+    for wanted, colour in zip([] if exact is None else exact, _COLOURS * 3, strict=False):
         axes.plot(eigenvalues, wanted, color=colour, linestyle=":", linewidth=1)
-    axes.legend(frameon=False, title="dotted: the filter itself")
+    axes.legend(frameon=False, title=None if exact is None else "dotted: the filter itself")
     return figure
 
 
@@ -84,6 +85,23 @@ def bars(scores: Mapping[str, float], what: str) -> Figure:
     return figure
 
 
+def grouped_bars(groups: Sequence[str], bars: Mapping[str, Sequence[float]], y_label: str) -> Figure:
+    """For each group one bar of every kind.
+
+    Args:
+        groups: names under the axis.
+        bars: name of a kind -> its height in each group.
+        y_label: of the axis.
+    """
+    figure, axes = _axes("", y_label, width=1.4 * len(groups) + 2)
+    places, width = np.arange(len(groups)), 0.8 / len(bars)
+    for number, ((name, heights), colour) in enumerate(zip(bars.items(), _COLOURS, strict=False)):
+        axes.bar(places + (number - (len(bars) - 1) / 2) * width, heights, width, color=colour, label=name)
+    axes.set_xticks(places, groups)
+    axes.legend(frameon=False)
+    return figure
+
+
 def pictures(rows: Mapping[str, Floats], side: int) -> Figure:
     """Square pictures, a row of them for each name.
 
@@ -108,6 +126,30 @@ def curves(x: Sequence[float], lines: Mapping[str, Sequence[float]], x_label: st
     for (name, values), colour in zip(lines.items(), _COLOURS * 3, strict=False):
         axes.plot(x, values, marker="o", color=colour, label=name)
     axes.legend(frameon=False)
+    return figure
+
+
+def panels(
+    parts: Mapping[str, tuple[Sequence[float], Mapping[str, Sequence[float]]]], y_label: str
+) -> Figure:
+    """Several axes side by side, each with its own points.
+
+    Args:
+        parts: label of the axis -> its points, and the lines over them.
+        y_label: of all axes.
+    """
+    figure = Figure(figsize=(2.7 * len(parts) + 0.8, 3.2), layout="constrained")
+    for axes, (name, (x, lines)) in zip(
+        figure.subplots(1, len(parts), squeeze=False)[0], parts.items(), strict=True
+    ):
+        for (label, values), colour in zip(lines.items(), _COLOURS, strict=False):
+            axes.plot(x, values, marker="o", color=colour, label=label)
+        axes.set_xlabel(name)
+        axes.set_ylim(0, 1.02)
+        axes.spines[["top", "right"]].set_visible(False)
+        if len(lines) > 1:
+            axes.legend(frameon=False)
+    figure.axes[0].set_ylabel(y_label)
     return figure
 
 

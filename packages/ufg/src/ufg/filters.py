@@ -9,6 +9,7 @@ series for what is computed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -98,20 +99,51 @@ QUADRATIC = FilterBank(
 FILTERS = {bank.name: bank for bank in (HAAR, LINEAR, QUADRATIC)}
 """The filter banks of the paper: (cos^2 + sin^2)^k = 1 with k = 1, 2, 3."""
 
+_NARROW = re.compile(r"cos(\d{1,2})")
+
+
+@lru_cache(maxsize=64)
+def narrow_bank(power: int) -> FilterBank:
+    """Two filters, the low-pass one as narrow as is asked for: a = cos(x/2)^power, b = sqrt(1 - a^2).
+
+    Power 1 is Haar. Both are smooth, so that a series comes as near to them as to the filters of the paper: power 8 is tight to
+    1e-6 with 16 terms.
+
+    Args:
+        power: 1 to 99; the low-pass filter falls to half its height at about x = 2.4 / sqrt(power).
+
+    Raises:
+        InputError: it is not.
+    """
+    if not 1 <= power <= 99:
+        raise InputError(f"power={power} of a narrow filter bank is from 1 to 99")
+
+    def high(x: Floats) -> Floats:
+        # 1 - a^2 loses its digits where a is nearly 1.
+        found: Floats = np.sqrt(-np.expm1(2 * power * np.log(np.maximum(np.cos(x / 2), 1e-300))))
+        return found
+
+    return FilterBank(f"cos{power}", (lambda x: np.cos(x / 2) ** power, high))
+
 
 def filter_bank(name: str | FilterBank) -> FilterBank:
     """A filter bank by name; one of your own is handed through.
+
+    Args:
+        name: haar, linear or quadratic, or cos1 to cos99 for `narrow_bank`.
 
     Raises:
         InputError: no bank is called so.
     """
     if isinstance(name, FilterBank):
         return name
-    if name not in FILTERS:
-        raise InputError(
-            f"no filter bank is called {name!r}{closest(name, FILTERS)}: one of {', '.join(FILTERS)}"
-        )
-    return FILTERS[name]
+    if name in FILTERS:
+        return FILTERS[name]
+    if narrow := _NARROW.fullmatch(name):
+        return narrow_bank(int(narrow[1]))
+    raise InputError(
+        f"no filter bank is called {name!r}{closest(name, FILTERS)}: one of {', '.join(FILTERS)}, cos1 to cos99"
+    )
 
 
 @lru_cache(maxsize=256)
@@ -131,15 +163,30 @@ def chebyshev_table(bank: FilterBank, terms: int) -> Floats:
     Raises:
         InputError: fewer than two terms.
     """
+    points, weights = series_weights(terms)
+    table: Floats = bank(points) @ weights
+    table.flags.writeable = False
+    return table
+
+
+def series_weights(terms: int) -> tuple[Floats, Floats]:
+    """The quadrature that makes Chebyshev coefficients out of the values of a function.
+
+    Args:
+        terms: n, the number of coefficients.
+
+    Returns:
+        (points,) where in [0, pi] the function is wanted, and (points, terms): its values times these are its coefficients.
+
+    Raises:
+        InputError: fewer than two terms.
+    """
     if terms < 2:
         raise InputError(f"terms={terms} is too few: 2 or more, so that the series is not a constant")
     angles = np.linspace(0, np.pi, max(_QUADRATURE_POINTS, 4 * terms))
     weights = np.full(len(angles), 2 / (len(angles) - 1))
     weights[[0, -1]] /= 2
-    cosines = np.cos(np.outer(angles, np.arange(terms)))  # (points, terms)
-    table: Floats = (bank(np.pi / 2 * (np.cos(angles) + 1)) * weights) @ cosines
-    table.flags.writeable = False
-    return table
+    return np.pi / 2 * (np.cos(angles) + 1), weights[:, None] * np.cos(np.outer(angles, np.arange(terms)))
 
 
 def evaluate_series(table: Floats, z: Floats) -> Floats:

@@ -8,13 +8,20 @@ readout = pool(op, y)                # (G, K * 16)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from offprints.errors import InputError
 
+from ufg import plain
+from ufg.filters import Floats
 from ufg.graph import GraphOperator
 from ufg.laplacian import LaplacianOperator
+from ufg.learned import TightFilters
 from ufg.shrink import RULES, Universal, shrink
 from ufg.sparse import ConstantMatrix, csr_tensor
 from ufg.transform import FrameletTransform
@@ -34,9 +41,13 @@ class UFGConv(nn.Module):
         transform: of the graph signals.
         gain: one gain for each block ("band"), for each block and column ("band-channel"), or for each block and node ("node", as
             published). Only the first two can be used on another graph than the one trained on.
-        gain_init: about what the low-pass gains start at, and what the high-pass ones do; each is drawn within a tenth of it. The
-            published (1, 1) makes a layer with a tight frame the identity, and a network of such layers an MLP; lower high-pass
-            gains make it smooth.
+        gain_init: about what the low-pass gains start at, and what the high-pass ones do, or those of each level; each is drawn within
+            a tenth of it. The published (1, 1) makes a layer with a tight frame the identity, and a network of such layers an MLP;
+            lower high-pass gains make it smooth.
+        anchored: keep gains as a constant, `gain_init`, and a learned difference from it, so that weight decay draws them to where they
+            began and not to 0.
+        learned: waves by which filters are learned, starting from those of the transform and tight whatever is learned; 0 keeps them.
+            See `TightFilters`.
         num_nodes: N, for gain="node".
         shrinkage: "soft", "hard", "firm" or "garrote"; None does not shrink. Without a further activation this is UFGConv-S.
         threshold: of the shrinkage.
@@ -45,14 +56,17 @@ class UFGConv(nn.Module):
 
     Attributes:
         weight: (F, H), Xavier uniform; (S, F, H) with copies.
-        gain: (K,), (K, H) or (K, N); with copies S comes before H, and last otherwise.
+        gain: (K,), (K, H) or (K, N); with copies S comes before H, and last otherwise. If anchored, the difference.
+        filters: the learned ones, or None.
         bias: (H,) or (S, H), 0.
 
     Raises:
-        InputError: an option has no such value, or node gains lack `num_nodes`.
+        InputError: an option has no such value, node gains lack `num_nodes`, or filters are to be learned for several copies at once.
 
     Source: Section 3 of the paper.
     """
+
+    anchor: Tensor
 
     def __init__(
         self,
@@ -61,7 +75,9 @@ class UFGConv(nn.Module):
         transform: FrameletTransform | None = None,
         *,
         gain: str = "band",
-        gain_init: tuple[float, float] = (1.0, 0.1),
+        gain_init: Sequence[float] = (1.0, 0.1),
+        anchored: bool = False,
+        learned: int = 0,
         num_nodes: int | None = None,
         shrinkage: str | None = None,
         threshold: Universal | None = None,
@@ -78,6 +94,13 @@ class UFGConv(nn.Module):
             raise InputError(f"no shrinkage rule is called {shrinkage!r}: one of {', '.join(RULES)}")
         if gain == "node" and num_nodes is None:
             raise InputError("gain='node' needs num_nodes: there is a gain for each node")
+        if learned < 0:
+            raise InputError(f"learned={learned} waves of the filters are 0 or more")
+        if learned and copies is not None:
+            raise InputError(
+                f"learned={learned} with copies={copies}: copies share the filters of every product"
+            )
+        self.filters = TightFilters(self.transform.bank, self.transform.terms, learned) if learned else None
         one_more = () if copies is None else (copies,)
         self.weight = nn.Parameter(torch.empty(*one_more, in_features, out_features))
         bound = (6 / (in_features + out_features)) ** 0.5
@@ -89,9 +112,21 @@ class UFGConv(nn.Module):
         }
         self.gain = nn.Parameter(torch.empty(self.transform.num_blocks, *shape[gain]))
         nn.init.uniform_(self.gain, 0.9, 1.1, generator=generator)
+        low, *high = gain_init
+        if len(high) not in (1, self.transform.levels):
+            raise InputError(
+                f"gain_init={tuple(gain_init)} has {len(high)} high-pass gains: one, or one for each of "
+                f"{self.transform.levels} levels"
+            )
+        # Blocks are the low-pass one, then the levels of each high-pass filter.
+        levels = torch.tensor(high).expand(self.transform.levels) if len(high) == 1 else torch.tensor(high)
+        begun = torch.cat([torch.tensor([low]), levels.repeat(len(self.transform.bank) - 1)])
         with torch.no_grad():
-            self.gain[:1] *= gain_init[0]
-            self.gain[1:] *= gain_init[1]
+            self.gain.mul_(begun.reshape(-1, *[1] * (self.gain.ndim - 1)))
+        self.anchored = anchored
+        if anchored:
+            self.register_buffer("anchor", self.gain.detach().clone())
+            nn.init.zeros_(self.gain)
         self.bias = nn.Parameter(torch.zeros(*one_more, out_features))
 
     def forward(self, op: GraphOperator, x: Tensor | ConstantMatrix) -> Tensor:
@@ -109,16 +144,76 @@ class UFGConv(nn.Module):
         """
         self._require_nodes(op, x)
         hidden = self._linear(x).to(op.dtype)  # autocast may have made it narrower than the frame bears
-        if self.shrinkage is None and self.copies is None and self.gain_kind != "band-channel":
-            gain = self.gain if self.gain_kind == "node" else self.gain.unsqueeze(1)
-            amplified = self.transform.amplify(op, hidden, gain)
-            return amplified + self.bias
-        blocks = self.transform.analyze(op, hidden.reshape(op.num_nodes, -1))
-        blocks = blocks.reshape(len(blocks), *hidden.shape) * self._gain()
-        if self.shrinkage is not None:
-            blocks = shrink(blocks, self.threshold.of(op, blocks), self.shrinkage)
-        y = self.transform.synthesize(op, blocks.reshape(len(blocks), op.num_nodes, -1))
+        if self._is_amplification:
+            gain = self._gains() if self.gain_kind == "node" else self._gains().unsqueeze(1)
+            return self.transform.amplify(op, hidden, gain) + self.bias
+        table = None if self.filters is None else self.filters.table().to(op.dtype)
+        blocks = self._scaled(op, hidden, table)
+        y = self._synthesize(op, blocks.reshape(len(blocks), op.num_nodes, -1), table)
         return y.reshape(hidden.shape) + self.bias
+
+    @torch.no_grad()
+    def kept(self, op: GraphOperator, x: Tensor | ConstantMatrix) -> Tensor:
+        """Share of the coefficients of each high-pass block that shrinkage leaves other than 0: what would have to be stored.
+
+        Args:
+            op: as of `forward`.
+            x: as of `forward`.
+
+        Returns:
+            (K - 1,).
+        """
+        self._require_nodes(op, x)
+        table = None if self.filters is None else self.filters.table().to(op.dtype)
+        blocks = self._scaled(op, self._linear(x).to(op.dtype), table)[1:]
+        return (blocks != 0).to(op.dtype).flatten(1).mean(1)
+
+    def response(self, eigenvalues: Floats) -> Floats:
+        """What the layer does to an eigenvector before shrinkage, with gains averaged over nodes, columns and copies.
+
+        Args:
+            eigenvalues: (M,) of the scaled Laplacian, in [0, 2].
+
+        Returns:
+            (M,).
+        """
+        transform = self.transform
+        if self.filters is not None:
+            transform = replace(transform, filters=self.filters.bank())
+        gains = self._gain().detach().double().flatten(1).mean(1).cpu().numpy()
+        found: Floats = gains @ np.square(transform.response(eigenvalues))
+        return found
+
+    def _scaled(self, op: GraphOperator, hidden: Tensor, table: Tensor | None) -> Tensor:
+        """(K, N, H) or (K, N, S, H): the coefficients that synthesis is made of."""
+        flat = hidden.reshape(op.num_nodes, -1)
+        blocks = (
+            self.transform.analyze(op, flat)
+            if table is None
+            else plain.analyze(self._levels(op), table, flat)
+        )
+        blocks = blocks.reshape(len(blocks), *hidden.shape) * self._gain()
+        if self.shrinkage is None:
+            return blocks
+        return shrink(blocks, self.threshold.of(op, blocks), self.shrinkage)
+
+    def _synthesize(self, op: GraphOperator, blocks: Tensor, table: Tensor | None) -> Tensor:
+        if table is None:
+            return self.transform.synthesize(op, blocks)
+        return plain.synthesize(self._levels(op), table, blocks)
+
+    def _levels(self, op: GraphOperator) -> list[ConstantMatrix]:
+        """The argument of the polynomials of each level; kept with the graph."""
+        return op.cached(
+            ("constant levels", self.transform.dilations),
+            lambda: [ConstantMatrix(matrix, matrix) for matrix in self.transform.matrices(op)],
+        )
+
+    @property
+    def _is_amplification(self) -> bool:
+        """Whether nothing but a factor for each node and block stands between analysis and synthesis."""
+        plain_gains = self.copies is None and self.gain_kind != "band-channel"
+        return plain_gains and self.shrinkage is None and self.filters is None
 
     def _linear(self, x: Tensor | ConstantMatrix) -> Tensor:
         if self.copies is None:
@@ -128,13 +223,18 @@ class UFGConv(nn.Module):
         wide = self.weight.permute(1, 0, 2).reshape(self.weight.shape[1], -1)  # (F, S H): one product for all
         return (x @ wide).reshape(x.shape[0], self.copies, self.out_features)
 
+    def _gains(self) -> Tensor:
+        """In the shape of `gain`."""
+        return self.gain + self.anchor if self.anchored else self.gain
+
     def _gain(self) -> Tensor:
         """Broadcasts with (K, N, H) or (K, N, S, H)."""
+        gain = self._gains()
         if self.gain_kind == "node":
-            return self.gain.unsqueeze(-1)
+            return gain.unsqueeze(-1)
         if self.gain_kind == "band-channel":
-            return self.gain.unsqueeze(1)
-        return self.gain.reshape(len(self.gain), 1, *self.gain.shape[1:], 1)
+            return gain.unsqueeze(1)
+        return gain.reshape(len(gain), 1, *gain.shape[1:], 1)
 
     def _require_nodes(self, op: GraphOperator, x: Tensor | ConstantMatrix) -> None:
         if x.shape[0] != op.num_nodes:
@@ -146,7 +246,8 @@ class UFGConv(nn.Module):
             )
 
     def extra_repr(self) -> str:
-        return f"{self.transform}, gain={self.gain_kind}, shrinkage={self.shrinkage}"
+        kind = f"{self.gain_kind}, anchored" if self.anchored else self.gain_kind
+        return f"{self.transform}, gain={kind}, shrinkage={self.shrinkage}"
 
 
 class UFGPool(nn.Module):

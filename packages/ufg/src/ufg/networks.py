@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from offprints.errors import InputError
 
+from ufg.filters import Floats
 from ufg.graph import GraphOperator
 from ufg.layers import UFGConv, UFGPool
 from ufg.sparse import ConstantMatrix
@@ -67,10 +69,34 @@ class UFGNet(nn.Module):
             (N, classes), or (N, S, classes) with copies.
         """
         for convolution in self.convolutions[:-1]:
-            hidden: Tensor = convolution(op, x)
-            x = self.dropout(hidden.relu() if self.rectify else hidden)
+            x = self._activated(convolution(op, x))
         logits: Tensor = self.convolutions[-1](op, x)
         return logits
+
+    @torch.no_grad()
+    def kept(self, op: GraphOperator, x: Tensor | ConstantMatrix) -> float:
+        """Share of the high-pass coefficients that are not 0, over all convolutions, without dropout: the compression of shrinkage.
+
+        Args:
+            op: of the graph.
+            x: (N, F) features.
+        """
+        self.eval()
+        shares, counts = [], []
+        for convolution in self.convolutions:
+            layer = cast(UFGConv, convolution)
+            shares.append(float(layer.kept(op, x).mean()))
+            counts.append(layer.out_features)
+            x = self._activated(convolution(op, x))
+        return sum(share * count for share, count in zip(shares, counts, strict=True)) / sum(counts)
+
+    def responses(self, eigenvalues: Floats) -> Floats:
+        """(layers, M) what each convolution passes through of (M,) eigenvalues; see `UFGConv.response`."""
+        return np.stack([cast(UFGConv, layer).response(eigenvalues) for layer in self.convolutions])
+
+    def _activated(self, hidden: Tensor) -> Tensor:
+        activated: Tensor = self.dropout(hidden.relu() if self.rectify else hidden)
+        return activated
 
 
 class Dropout(nn.Module):
@@ -110,10 +136,10 @@ def parameter_groups(
     Args:
         module: a network.
         decay: of the matrices.
-        gain_decay: of the gains of a convolution.
+        gain_decay: of the gains of a convolution, and of the angles of learned filters.
         bias_decay: of the rest.
     """
-    factors = {"weight": decay, "gain": gain_decay, "bias": bias_decay}
+    factors = {"weight": decay, "gain": gain_decay, "angles": gain_decay, "bias": bias_decay}
     groups: dict[float, list[nn.Parameter]] = {}
     for name, value in module.named_parameters():
         factor = factors.get(name.rpartition(".")[2], bias_decay)
