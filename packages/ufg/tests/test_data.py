@@ -15,6 +15,7 @@ from scipy.sparse import csr_array
 from offprints.data import load_npz
 from offprints.errors import DataError, InputError
 
+from ufg.coauthor import COAUTHOR, read_npz, split_by_class
 from ufg.datasets import BENCHMARKS
 from ufg.digits import digits_graph
 from ufg.graph_data import TU, random_split
@@ -289,3 +290,69 @@ def test_a_split_without_labels_is_refused() -> None:
 
 def test_every_data_set_is_registered_by_its_name() -> None:
     assert {"cora", "citeseer", "pubmed", "proteins", "dd", "qm7"} <= set(BENCHMARKS)
+
+
+# Graphs in a plain npz
+
+
+def npz(path: Path, **changed: np.ndarray) -> Path:
+    """A file of 104 nodes of two classes, on a ring."""
+    ring = np.arange(104)
+    arrays = {
+        "num_nodes": np.array(104),
+        "edges": np.stack([ring, (ring + 1) % 104], 1),
+        "label": ring % 2,
+        "attr_indices": ring % 5,
+        "attr_indptr": np.arange(105),
+        "attr_data": np.array([2.0]),
+        "attr_shape": np.array([104, 5]),
+    }
+    np.savez(path, **{name: array for name, array in {**arrays, **changed}.items() if array is not None})
+    return path
+
+
+def test_a_graph_is_read_from_an_npz_and_split_by_class(tmp_path: Path) -> None:
+    data = read_npz(npz(tmp_path / "ring.npz"), "ring", seed=3)
+    assert data.num_nodes == 104 and len(data.edges) == 104
+    assert data.features.toarray()[7].tolist() == [0, 0, 2, 0, 0]
+    assert [np.bincount(data.labels[nodes]).tolist() for nodes in (data.train, data.valid, data.test)] == [
+        [20, 20],
+        [30, 30],
+        [2, 2],
+    ]
+    assert sorted(np.concatenate([data.train, data.valid, data.test])) == list(range(104))
+    assert not np.array_equal(data.train, split_by_class(data.labels, 4)[0])
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"label": np.zeros(103, int)}, "do not fit"),
+        ({"edges": np.array([[0, 104]])}, "do not fit"),
+        ({"label": None}, "label"),
+        ({"label": np.arange(104) % 3}, "class 0"),
+    ],
+)
+def test_an_npz_that_does_not_fit_is_refused(
+    tmp_path: Path, changed: dict[str, np.ndarray], message: str
+) -> None:
+    with pytest.raises((DataError, InputError), match=message):
+        read_npz(npz(tmp_path / "ring.npz", **changed), "ring")
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("name", "nodes", "edges", "classes"),
+    [
+        ("coauthor_cs", 18333, 81894, 15),
+        ("coauthor_phy", 34493, 247962, 5),
+        ("amazon_photo", 7650, 119081, 8),
+    ],
+)
+def test_graphs_of_co_authors_have_their_published_counts(
+    loaded: Callable[[Callable[[], object]], object], name: str, nodes: int, edges: int, classes: int
+) -> None:
+    data = loaded(COAUTHOR[name].load)
+    assert isinstance(data, NodeData)
+    assert (data.num_nodes, len(data.edges), data.num_classes) == (nodes, edges, classes)
+    assert len(data.train) == 20 * classes and len(data.valid) == 30 * classes

@@ -33,11 +33,12 @@ class DatasetConfig:
     """Which graphs.
 
     Attributes:
-        name: digits (embedded), cora, citeseer, pubmed, arxiv; proteins, mutag, mutagenicity, nci1, dd; qm7, qm7_published.
+        name: digits (embedded); cora, citeseer, pubmed, coauthor_cs, coauthor_phy, amazon_photo, arxiv; of graphs proteins, mutag,
+            mutagenicity, nci1, dd, qm7, qm7_published.
         lambda_max: what a spectrum is scaled by: bound, lanczos, or a number.
         labelled: of digits: labels of each class.
         neighbours: of digits: neighbours that each is joined to.
-        split: of sets of graphs: seed of the split; null takes the run's seed.
+        split: where none is published: seed of the split; null takes the run's seed.
         feature_noise: share of the words that move (Cora, Citeseer), or deviation of the noise on the pixels (digits).
         edge_noise: share of the edges that are rewired.
     """

@@ -16,6 +16,7 @@ from offprints.user_errors import closest
 from ufg.adjacency import LambdaMax
 from ufg.arxiv import ARXIV
 from ufg.baselines import Network, PlainPool, SimplifiedNetwork
+from ufg.coauthor import COAUTHOR
 from ufg.config import Config, DatasetConfig, ModelConfig, TransformConfig
 from ufg.dgl_baselines import KINDS as DGL_KINDS
 from ufg.dgl_baselines import DGLNetwork
@@ -30,7 +31,7 @@ from ufg.shrink import Universal
 from ufg.training import checkpoint_fingerprint
 from ufg.transform import FrameletTransform
 
-NODE_SETS = ("digits", *PLANETOID, ARXIV.name)
+NODE_SETS = ("digits", *PLANETOID, *COAUTHOR, ARXIV.name)
 GRAPH_SETS = (*TU, "qm7", "qm7_published")
 
 
@@ -39,7 +40,7 @@ def build_nodes(options: DatasetConfig, seed: int) -> NodeData:
 
     Args:
         options: of the data set.
-        seed: of the split of the digits, and of the noise.
+        seed: of the split where there is no published one, and of the noise.
 
     Raises:
         InputError: no graph with labelled nodes is called so, or an option does not fit.
@@ -49,6 +50,10 @@ def build_nodes(options: DatasetConfig, seed: int) -> NodeData:
         data = digits_graph(options.neighbours, options.labelled, options.feature_noise, seed)
     elif options.name in PLANETOID:
         data = PLANETOID[options.name].load()
+        if options.feature_noise:
+            data = data.with_flipped_features(options.feature_noise, seed)
+    elif options.name in COAUTHOR:
+        data = COAUTHOR[options.name].load(seed=seed if options.split is None else options.split)
         if options.feature_noise:
             data = data.with_flipped_features(options.feature_noise, seed)
     elif options.name == ARXIV.name:
