@@ -164,6 +164,33 @@ def test_numbers_are_told_in_their_own_unit(shapes: GraphData) -> None:
     assert trainer.measure("test")["mae"] < 0.3 * spread
 
 
+def test_what_counts_explain_is_left_to_them(shapes: GraphData) -> None:
+    """Targets that are a sum over counts need no network, and those of the test graphs are no part of the fit."""
+    from dataclasses import replace
+
+    draw = np.random.default_rng(0)
+    counts = draw.integers(0, 9, (120, 2)).astype(float)
+    split = random_split(120, 0)
+    linear = counts @ [3.0, -7.0] + 20
+    net = UFGGraphNet.of(2, 4, 1, UFGPool(), dropout=0.0)
+
+    def known(targets: np.ndarray) -> np.ndarray:
+        data = replace(shapes, targets=targets, counts=counts)
+        return GraphTrainer(net, data, split, OPTIONS).known
+
+    np.testing.assert_allclose(known(linear), linear, rtol=0, atol=1e-9)
+    spoilt = linear.copy()
+    spoilt[split.test] += 1000
+    np.testing.assert_allclose(known(spoilt), linear, rtol=0, atol=1e-9)
+    with torch.no_grad():
+        net.head[-1].weight.zero_()
+        net.head[-1].bias.zero_()
+    trainer = GraphTrainer(
+        net, replace(shapes, targets=linear + draw.normal(0, 0.1, 120), counts=counts), split
+    )
+    assert trainer.measure("test")["mae"] < 0.3  # of a network that says nothing, in the unit of the targets
+
+
 # Baselines
 
 

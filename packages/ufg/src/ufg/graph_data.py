@@ -31,6 +31,8 @@ class GraphData:
         features: (N, F) float32.
         targets: (G,) int64 classes, or float64 numbers.
         weight: (E,) of the edges; None means 1.
+        counts: (G, k) float64 of each graph, such as its atoms of each element: what a sum over them explains by least squares on the
+            training graphs is taken off numbers before a network learns the rest. None takes nothing off.
         checksums: file -> sha256, for results.json.
     """
 
@@ -40,6 +42,7 @@ class GraphData:
     features: NDArray[np.float32]
     targets: NDArray[np.int64] | NDArray[np.float64]
     weight: NDArray[np.float64] | None = None
+    counts: NDArray[np.float64] | None = None
     checksums: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -135,7 +135,23 @@ def atoms_with_surroundings(molecules: Molecules) -> GraphData:
     features = np.concatenate(
         [np.eye(len(ELEMENTS))[element], neighbours, lengths, (total / _CHARGE[element] / 10)[:, None]], 1
     )
-    return GraphData("qm7", molecules.sizes, edges, features.astype(np.float32), molecules.energy, repulsion)
+    return GraphData(
+        "qm7",
+        molecules.sizes,
+        edges,
+        features.astype(np.float32),
+        molecules.energy,
+        repulsion,
+        element_counts(molecules),
+    )
+
+
+def element_counts(molecules: Molecules) -> NDArray[np.float64]:
+    """(G, 5) atoms of each element in each molecule."""
+    owner = np.repeat(np.arange(len(molecules.sizes)), molecules.sizes)
+    counts = np.zeros((len(molecules.sizes), len(ELEMENTS)))
+    np.add.at(counts, (owner, molecules.element), 1)
+    return counts
 
 
 def atom_count_error(sizes: NDArray[np.int64], energy: NDArray[np.float64]) -> float:
@@ -154,10 +170,7 @@ def atom_count_error(sizes: NDArray[np.int64], energy: NDArray[np.float64]) -> f
 
 def element_count_error(molecules: Molecules) -> float:
     """Mean absolute error of least squares on the number of atoms of each element."""
-    owner = np.repeat(np.arange(len(molecules.sizes)), molecules.sizes)
-    counts = np.zeros((len(molecules.sizes), len(ELEMENTS) + 1))
-    counts[:, -1] = 1
-    np.add.at(counts, (owner, molecules.element), 1)
+    counts = np.column_stack([element_counts(molecules), np.ones(len(molecules.sizes))])
     fitted = counts @ np.linalg.lstsq(counts, molecules.energy)[0]
     return float(np.abs(fitted - molecules.energy).mean())
 
