@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from offprints.paper import Paper
 from offprints.testing import Ended, call
+
+import ufg as package
+from ufg.config import Config
+from ufg.runs import GRAPH_SETS, build_transform
+
+CONF = Path(package.__file__).parent / "conf"
 
 SMALL = ["training.epochs=4", "model.hidden=4", "threads=1", "precision=fp32"]
 
@@ -176,17 +183,42 @@ def test_missing_data_names_its_folder_and_how_to_get_it(
     assert "offprints-data fetch cora" in done.err
 
 
-def test_every_preset_is_one_that_the_command_reads() -> None:
-    """Each file sets options that exist: a preset of the paper must not fail at its first use."""
+@pytest.fixture(scope="module")
+def presets() -> dict[str, Config]:
+    """Every experiment, composed as the command does it."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.config_store import ConfigStore
     from omegaconf import OmegaConf
 
-    import ufg as package
-    from ufg.config import Config
+    ConfigStore.instance().store(name="schema", node=Config, provider="ufg")
+    found = {}
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        for path in sorted((CONF / "experiment").glob("*.yaml")):
+            config = OmegaConf.to_object(compose("config", overrides=[f"experiment={path.stem}"]))
+            assert isinstance(config, Config)
+            found[path.stem] = config
+    return found
 
-    conf = Path(package.__file__).parent / "conf"
-    presets = [*sorted((conf / "experiment").glob("*.yaml")), *sorted((conf / "preset").glob("*.yaml"))]
+
+def test_every_preset_is_one_that_the_command_reads(presets: dict[str, Config]) -> None:
+    """A preset of the paper must not fail at its first use."""
     assert len(presets) > 60
-    for path in presets:
+    for path in CONF.glob("*/*.yaml"):
         assert path.read_text().startswith("# @package _global_\n# "), path.name
-        options = OmegaConf.create({k: v for k, v in OmegaConf.load(path).items() if k != "defaults"})
-        OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), options))
+    for name, config in presets.items():
+        build_transform(config.transform)
+        assert (config.task == "graph") == (config.dataset.name in GRAPH_SETS), name
+
+
+def test_every_cell_of_the_paper_has_a_preset(presets: dict[str, Config]) -> None:
+    paper = Paper.read(Path(__file__).parent.parent / "paper.toml")
+    assert {value.experiment for value in paper.values} <= set(presets)
+    assert {entry.experiment for entry in paper.not_run} <= set(presets)
+
+
+def test_presets_with_a_tight_frame_have_one(presets: dict[str, Config]) -> None:
+    exact = {name: config.transform for name, config in presets.items() if "exact_frame" in name}
+    assert len(exact) >= 8
+    for name, options in exact.items():
+        lower, upper = build_transform(options).frame_bounds()
+        assert max(upper - 1, 1 - lower) < 2e-6, name
