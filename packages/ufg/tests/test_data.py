@@ -26,6 +26,7 @@ from ufg.qm7 import (
     MOLECULES,
     Molecules,
     atom_count_error,
+    atom_count_test_error,
     atoms_with_surroundings,
     atoms_without_names,
     element_count_error,
@@ -238,6 +239,14 @@ def test_molecules_know_their_bonds_or_nothing_at_all() -> None:
 def test_the_error_of_the_atom_count_is_that_of_medians() -> None:
     sizes = np.array([3, 3, 3, 5])
     assert atom_count_error(sizes, np.array([1.0, 2.0, 9.0, 4.0])) == pytest.approx((1 + 0 + 7 + 0) / 4)
+
+
+def test_medians_of_training_molecules_say_what_test_molecules_have() -> None:
+    sizes, energy = np.array([3, 3, 3, 5, 3, 8]), np.array([1.0, 2.0, 9.0, 4.0, 12.0, 7.0])
+    found = atom_count_test_error(sizes, energy, np.arange(4), np.array([4, 5]))
+    assert found == pytest.approx(
+        (abs(12 - 2) + abs(7 - 3)) / 2
+    )  # of 8 atoms there is none: the median of all, 3
 
 
 @pytest.mark.real_data

@@ -14,7 +14,7 @@ from ufg import figures
 from ufg.config import Config
 from ufg.node_data import NodeData
 from ufg.node_runs import compared, fit_nodes, load_nodes, node_metrics
-from ufg.qm7 import MOLECULES, atom_count_error, element_count_error
+from ufg.qm7 import MOLECULES, atom_count_error, atom_count_test_error, element_count_error
 from ufg.runs import build_graph_net, build_graphs, build_transform, open_run, scaling
 from ufg.signals import denoising, frame, frame_defects, signal, spectrum
 from ufg.studies import noise, sensitivity
@@ -84,8 +84,10 @@ def graph(config: Config, run: Run) -> Results:
     metrics = {f"test/{name}": value for name, value in trainer.measure("test").items()}
     metrics |= {f"valid/{name}": value for name, value in outcome.best.items()}
     if data.name == "qm7":
+        energy = np.asarray(data.targets, float)
         metrics |= {
-            "atom_count/mae": atom_count_error(data.sizes, np.asarray(data.targets, float)),
+            "atom_count/mae": atom_count_error(data.sizes, energy),
+            "atom_count/test_mae": atom_count_test_error(data.sizes, energy, split.train, split.test),
             "element_count/mae": element_count_error(MOLECULES.molecules()),
         }
     show(pd.DataFrame([metrics]), f"{data.name}, epoch {outcome.best_epoch}")

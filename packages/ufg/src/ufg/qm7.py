@@ -168,6 +168,23 @@ def atom_count_error(sizes: NDArray[np.int64], energy: NDArray[np.float64]) -> f
     return error / len(energy)
 
 
+def atom_count_test_error(
+    sizes: NDArray[np.int64], energy: NDArray[np.float64], train: NDArray[np.int64], test: NDArray[np.int64]
+) -> float:
+    """Mean absolute error on test molecules of the median energy of the training molecules with as many atoms.
+
+    Args:
+        sizes: (G,) atoms of each molecule.
+        energy: (G,).
+        train: (n,) molecules that the medians are taken over; a number of atoms that none of them has gets the median of all.
+        test: (m,) molecules that are reported.
+    """
+    everything = float(np.median(energy[train]))
+    median = {size: float(np.median(energy[train][sizes[train] == size])) for size in np.unique(sizes[train])}
+    said = np.array([median.get(size, everything) for size in sizes[test]])
+    return float(np.abs(said - energy[test]).mean())
+
+
 def element_count_error(molecules: Molecules) -> float:
     """Mean absolute error of least squares on the number of atoms of each element."""
     counts = np.column_stack([element_counts(molecules), np.ones(len(molecules.sizes))])
