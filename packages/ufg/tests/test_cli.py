@@ -35,7 +35,7 @@ def figures_of(run: Path) -> set[str]:
 
 
 def test_the_frame_of_the_published_setting_is_drawn_and_measured(tmp_path: Path) -> None:
-    done = ufg(tmp_path, "task=frame", "transform.terms=2", "hydra.run.dir=run")
+    done = ufg(tmp_path, "task=frame", "preset=paper", "hydra.run.dir=run")
     assert done.code == 0, done.err
     metrics = metrics_of(tmp_path / "run")
     assert metrics["frame/upper"] == pytest.approx(1.568, abs=1e-3)

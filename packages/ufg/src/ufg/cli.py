@@ -19,10 +19,11 @@ from ufg.runs import build_graph_net, build_graphs, build_transform, open_run, s
 from ufg.signals import denoising, frame, frame_defects, signal, spectrum
 from ufg.studies import noise, sensitivity
 from ufg.training import GraphTrainer, NodeTrainer
+from ufg.transform import FrameletTransform
 
 
 def compare(config: Config, run: Run) -> Results:
-    """Framelets beside GCN and MLP on one graph, denoising without training, and how tight the frame is."""
+    """Framelets beside GCN and MLP on one graph, denoising without training, and how tight the frame of the paper is."""
     data = load_nodes(config, run)
     rows: dict[str, dict[str, float]] = {}
     for name, model in compared(config.model).items():
@@ -45,7 +46,7 @@ def compare(config: Config, run: Run) -> Results:
     )
     metrics = dict(rows["UFGConv-R"])
     metrics |= {f"{name}/accuracy": row["test/accuracy"] for name, row in rows.items()}
-    return Results(metrics | denoising(config, run, data) | frame_defects(config, run))
+    return Results(metrics | denoising(config, run, data) | frame_defects(FrameletTransform(), run))
 
 
 def node(config: Config, run: Run) -> Results:

@@ -19,6 +19,9 @@ from ufg.networks import UFGNet
 from ufg.node_data import NodeData
 from ufg.node_runs import load_nodes
 from ufg.runs import build_transform, open_run, scaling
+from ufg.transform import FrameletTransform
+
+_TERMS = (*range(2, 9), 10, 12, 16, 20, 24, 32, 48)
 
 
 def signal(config: Config, run: Run) -> Results:
@@ -32,6 +35,7 @@ def spectrum(config: Config, run: Run) -> Results:
     if config.checkpoint is not None:
         opened = open_run(config.checkpoint)
         config = replace(opened.config, seed=config.seed)
+        transform = build_transform(config.transform)
         if not isinstance(opened.net, UFGNet) or not isinstance(opened.data, NodeData):
             raise InputError(f"{opened.config.model.kind} on {opened.data.name} has no framelet convolutions")
         data = opened.data
@@ -41,8 +45,8 @@ def spectrum(config: Config, run: Run) -> Results:
         layers = [f"convolution {number}" for number in range(1, len(passed) + 1)]
         run.figure("passed", figures.responses(eigenvalues, passed, layers))
     else:
-        data = load_nodes(config, run)
-    op, transform = data.operator(scaling(config.dataset)), build_transform(config.transform)
+        data, transform = load_nodes(config, run), build_transform(config.signal.transform)
+    op = data.operator(scaling(config.dataset))
     classes = np.arange(data.num_classes)
     signals = {
         "features": torch.from_numpy(data.features.toarray()).float(),
@@ -64,14 +68,14 @@ def spectrum(config: Config, run: Run) -> Results:
 
 
 def frame(config: Config, run: Run) -> Results:
-    """How far the transform is from a tight frame, for n = 2, ..., 8 Chebyshev terms."""
-    return Results(frame_defects(config, run))
+    """How far the transform is from a tight frame, as its Chebyshev terms grow from n = 2."""
+    return Results(frame_defects(build_transform(config.transform), run))
 
 
 def denoising(config: Config, run: Run, data: NodeData) -> dict[str, float]:
     """Gains in dB of framelets and of a smoother over the noise that the options name, with figures."""
     op = data.operator(scaling(config.dataset))
-    transform = build_transform(config.transform)
+    transform = build_transform(config.signal.transform)
     clean = torch.from_numpy(data.features.toarray()).float()
     draw = torch.Generator().manual_seed(config.seed)
     gains: dict[str, list[float]] = {"framelets": [], "Tikhonov, best strength": []}
@@ -103,8 +107,9 @@ def denoising(config: Config, run: Run, data: NodeData) -> dict[str, float]:
 def compression(config: Config, run: Run, data: NodeData) -> dict[str, float]:
     """Relative errors of what is restored from the shares of coefficients that the options name, with a figure."""
     op = data.operator(scaling(config.dataset))
+    transform = build_transform(config.signal.transform)
     x = torch.from_numpy(data.features.toarray()).float()
-    errors = [compress(op, x, keep, build_transform(config.transform)).error for keep in config.signal.keep]
+    errors = [compress(op, x, keep, transform).error for keep in config.signal.keep]
     drawn = figures.curves(
         config.signal.keep, {"framelets": errors}, "share of high-pass coefficients kept", "relative error"
     )
@@ -112,11 +117,12 @@ def compression(config: Config, run: Run, data: NodeData) -> dict[str, float]:
     return {f"compress/error_{keep:g}": error for keep, error in zip(config.signal.keep, errors, strict=True)}
 
 
-def frame_defects(config: Config, run: Run) -> dict[str, float]:
-    """Frame bounds of the transform, and its distance from a tight frame with n = 2, ..., 8 terms, with figures."""
-    transform = build_transform(config.transform)
+def frame_defects(transform: FrameletTransform, run: Run) -> dict[str, float]:
+    """Frame bounds of a transform, and its distance from a tight frame with n = 2, ..., 8 terms and more if it has more, with figures."""
     eigenvalues = np.linspace(0, 2, 513)
-    variants = {terms: replace(transform, terms=terms) for terms in range(2, 9)}
+    variants = {
+        terms: replace(transform, terms=terms) for terms in _TERMS if terms <= max(8, transform.terms)
+    }
     totals = {terms: one.frame_response(eigenvalues) for terms, one in variants.items()}
     title = f"{transform.bank.name}, {transform.levels} levels"
     run.figure("frame_defect", figures.frame_defect(eigenvalues, totals, title))
