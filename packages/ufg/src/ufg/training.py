@@ -321,6 +321,16 @@ def _read(metrics: dict[str, Tensor]) -> dict[str, float]:
     return dict(zip(metrics, values, strict=True))
 
 
+def _explained(data: GraphData, split: GraphSplit) -> NDArray[np.float64]:
+    """(G,) of each target, what least squares on the counts of the training graphs says; 0 without counts."""
+    if data.counts is None:
+        return np.zeros(len(data.targets))
+    known = np.column_stack([data.counts, np.ones(len(data.counts))])
+    found = np.linalg.lstsq(known[split.train], np.asarray(data.targets, float)[split.train])[0]
+    explained: NDArray[np.float64] = known @ found
+    return explained
+
+
 def _checkpoints(
     directory: Path | str | None, net: nn.Module, belongs_to: str, higher_is_better: bool
 ) -> Checkpoints | None:
