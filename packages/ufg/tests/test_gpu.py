@@ -220,7 +220,15 @@ def test_training_on_the_digits(
 
     def train(device: torch.device | str) -> tuple[list[float], float]:
         torch.manual_seed(0)
-        net = UFGNet(64, 16, 10, dropout=0.0, transform=FrameletTransform(terms=4), shrinkage=shrinkage)
+        net = UFGNet(
+            64,
+            16,
+            10,
+            dropout=0.0,
+            transform=FrameletTransform(terms=4),
+            gain_init=(1.0, 0.1),
+            shrinkage=shrinkage,
+        )
         trainer = NodeTrainer(net, data, options, device=device, dtype=dtype, seed=0)
         return [row["train/loss"] for row in trainer.fit().history], trainer.accuracy("test")
 
