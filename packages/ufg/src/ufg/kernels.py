@@ -14,10 +14,8 @@ threads changes no bit of the result.
 from __future__ import annotations
 
 import functools
-import itertools
 import math
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numba
@@ -25,6 +23,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from offprints.threads import by_rows
 
 from ufg.lanes import WIDTH, add_scaled, load, store, weighted_sum, zeros
 
@@ -70,10 +70,10 @@ def multiply(matrix: Matrix, dense: Tensor) -> Tensor:
     for first, width in _strips(columns):
         ahead = _ahead(last)
         if width == WIDTH:
-            _by_rows(matrix, _multiply, x, out, first, first, width, ahead)
+            by_rows(_multiply, *matrix, x, out, first, first, width, ahead, few=_FEW)
         else:
             _copy(x, first, width, last)
-            _by_rows(matrix, _multiply, last, out, 0, first, width, ahead)
+            by_rows(_multiply, *matrix, last, out, 0, first, width, ahead, few=_FEW)
     return torch.from_numpy(out)
 
 
@@ -105,7 +105,8 @@ def analyze(matrix: Matrix, dilations: Sequence[float], table: Floats, x: Tensor
                 at = (halved, level, levels, k, dilation, first, width, ahead)
                 source, target = (even, odd) if k % 2 else (odd, even)
                 source = signal if in_place and level == 0 else source
-                _by_rows(matrix, _analysis_walk, source, target, low, blocks.reshape(-1, columns), *at)
+                made = blocks.reshape(-1, columns)
+                by_rows(_analysis_walk, *matrix, source, target, low, made, *at, few=_FEW)
             even, low = low, even
     return torch.from_numpy(blocks)
 
@@ -137,9 +138,8 @@ def synthesize(
         for level in range(levels - 1, -1, -1):
             for k in range(terms - 1, -1, -1):
                 at = (halved, level, levels, k, dilations[level], first, width, ahead)
-                _by_rows(
-                    matrix, _synthesis_walk, term, after, low, given.reshape(-1, columns), factors, out, *at
-                )
+                read = given.reshape(-1, columns)
+                by_rows(_synthesis_walk, *matrix, term, after, low, read, factors, out, *at, few=_FEW)
                 term, after = after, term
             low, term = term, low
     return torch.from_numpy(out)
@@ -182,24 +182,6 @@ def _strips(columns: int) -> list[tuple[int, int]]:
 
 def _ahead(gathered: Array) -> int:
     return _AHEAD if gathered.shape[0] * WIDTH * gathered.itemsize > _CACHE else 0
-
-
-def _by_rows(matrix: Matrix, kernel: Callable[..., None], *given: Any) -> None:
-    """Call the kernel for all rows, shared out to torch's threads by their number of entries."""
-    rows, threads = len(matrix.starts) - 1, torch.get_num_threads()
-    if threads == 1 or len(matrix.columns) < _FEW:
-        kernel(*matrix, *given, 0, rows)
-        return
-    shares = np.linspace(0, matrix.starts[-1], threads + 1)[1:-1]
-    ends = [0, *np.searchsorted(matrix.starts, shares).tolist(), rows]
-    started = [_pool(threads).submit(kernel, *matrix, *given, *both) for both in itertools.pairwise(ends)]
-    for part in started:
-        part.result()
-
-
-@functools.cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, "ufg")
 
 
 @compiled()
