@@ -1,0 +1,5 @@
+"""`python -m lattice_lstm`, as torchrun starts it."""
+
+from lattice_lstm.cli import main
+
+main()

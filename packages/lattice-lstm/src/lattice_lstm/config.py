@@ -1,0 +1,58 @@
+"""The options of the command line, typed: a misspelt key or a value of the wrong type is an error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from offprints.app import RunConfig
+
+
+@dataclass
+class DatasetConfig:
+    """Which sentences.
+
+    Attributes:
+        name: synthetic (embedded), resume, weibo, weibo_first, peoples_daily, msra, ontonotes, or any name for files of your own.
+        sentences: of the embedded corpus, to learn from; a fifth and a half of it more to choose by and to measure on.
+        kind: all; ne or nm keeps the named or the nominal entities of Weibo alone.
+        train: file of your own to learn from; null for a known data set.
+        valid: file of your own to choose the epoch by; null takes a tenth of train.
+        test: file of your own to measure on.
+        scheme: of your files: BIO, BMES or BIOES; null tells by their tags.
+        ill_formed_tags: of your files: refuse, drop or runs.
+    """
+
+    name: str = "synthetic"
+    sentences: int = 2000
+    kind: str = "all"
+    train: str | None = None
+    valid: str | None = None
+    test: str | None = None
+    scheme: str | None = None
+    ill_formed_tags: str = "refuse"
+
+
+@dataclass
+class LexiconConfig:
+    """Which words.
+
+    Attributes:
+        source: jieba (embedded), none, or the path of a file: a word a line, jieba's columns or word2vec's text.
+        share: a random share of them, for asking what the size of a lexicon is worth.
+        longest: leave out words of more characters; null keeps all.
+        normalise_digits: read every digit as 0, in words and text.
+    """
+
+    source: str = "jieba"
+    share: float = 1.0
+    longest: int | None = None
+    normalise_digits: bool = True
+
+
+@dataclass
+class Config(RunConfig):
+    """All options of `lattice-lstm`."""
+
+    task: str = "describe"
+    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    lexicon: LexiconConfig = field(default_factory=LexiconConfig)

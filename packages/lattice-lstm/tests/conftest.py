@@ -1,0 +1,44 @@
+"""Recorded reference numbers, real data and small corpora for the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from offprints.errors import MissingFile
+from offprints.testing import one_thread, recorded
+
+from lattice_lstm import Corpus, load_corpus
+
+__all__ = ["one_thread"]
+
+settings.register_profile("offprints", deadline=None)  # a test states a fact, not a time
+settings.load_profile("offprints")
+
+
+@pytest.fixture
+def parity() -> Callable[[str], dict[str, np.ndarray]]:
+    """name -> the arrays of a recorded case; skips, naming the file, where it is not there."""
+
+    return lambda name: recorded("lattice-lstm", f"{name}.npz")
+
+
+_corpora: dict[tuple[str, str], Corpus] = {}
+
+
+@pytest.fixture
+def benchmark_corpus() -> Callable[..., Corpus]:
+    """name and kind -> a data set of the paper; skips where its files are not there."""
+
+    def load(name: str, kind: str = "all") -> Corpus:
+        if (name, kind) not in _corpora:
+            try:
+                _corpora[name, kind] = load_corpus(name, kind=kind)
+            except MissingFile as missing:
+                pytest.skip(str(missing))
+        return _corpora[name, kind]
+
+    return load
