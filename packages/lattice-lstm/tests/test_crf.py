@@ -164,9 +164,9 @@ def test_a_constrained_loss_gives_ill_formed_tags_no_probability_and_finite_grad
     model = LinearChainCRF(NAMES, constrained=True).double()
     loss = model.nll(emissions, torch.tensor([1, 2, 3, 0]), offsets)
     loss.backward()
-    assert float(loss) > 0 and all(bool(torch.isfinite(p.grad).all()) for p in model.parameters())
+    assert loss.item() > 0 and all(bool(torch.isfinite(p.grad).all()) for p in model.parameters())
     free = LinearChainCRF(NAMES).double().nll(emissions, torch.tensor([1, 2, 3, 0]), offsets)
-    assert float(loss) < float(free)
+    assert loss.item() < free.item()
     with pytest.raises(InputError, match="ill-formed"):
         model.nll(emissions, torch.tensor([1, 0, 0, 0]), offsets)
 
