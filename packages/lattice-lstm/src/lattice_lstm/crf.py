@@ -181,9 +181,19 @@ def viterbi(
 def posterior(emissions: Tensor, transition: Tensor, start: Tensor, end: Tensor, offsets: Ints) -> Posterior:
     """Forward and backward sums, in double precision."""
     emissions, transition, start, end = (one.double() for one in (emissions, transition, start, end))
-    alpha, log_z = _forward(emissions, transition, start, end, offsets)
-    beta = _backward(emissions, transition, end, offsets)
+    if emissions.device.type == "cpu":
+        alpha, beta, log_z = crf_kernels.log_sums(emissions, transition, start, end, offsets)
+    else:
+        alpha, beta, log_z = log_sums(emissions, transition, start, end, offsets)
     return Posterior(alpha, beta, log_z, emissions, transition, offsets)
+
+
+def log_sums(
+    emissions: Tensor, transition: Tensor, start: Tensor, end: Tensor, offsets: Ints
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Logarithms of the sums over all tags before (N, K) and after (N, K) each character, and over all (S,); plain torch."""
+    alpha, log_z = _forward(emissions, transition, start, end, offsets)
+    return alpha, _backward(emissions, transition, end, offsets), log_z
 
 
 def log_partition(emissions: Tensor, transition: Tensor, start: Tensor, end: Tensor, offsets: Ints) -> Tensor:

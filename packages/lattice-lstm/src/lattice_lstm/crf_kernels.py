@@ -42,6 +42,16 @@ def viterbi(
     return torch.from_numpy(tags), torch.from_numpy(score)
 
 
+def log_sums(
+    emissions: Tensor, transition: Tensor, start: Tensor, end: Tensor, offsets: Ints
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Logarithms of the forward sums (N, K), the backward sums (N, K), and of the sum over all tags (S,), in double precision."""
+    e, a, first, last = _doubles(emissions, transition, start, end)
+    alpha, beta, log_z = np.empty_like(e), np.empty_like(e), np.empty(len(offsets) - 1)
+    _log_sums(e, a, first, last, offsets, alpha, beta, log_z)
+    return torch.from_numpy(alpha), torch.from_numpy(beta), torch.from_numpy(log_z)
+
+
 class _Likelihood(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -245,6 +255,53 @@ def _logarithmic(
                     joint = alpha[t - 1, i] + transition[i, j] + emissions[t, j] + beta[t, j] - log_z
                     grad_transition[i, j] += math.exp(joint)
     return log_z
+
+
+@compiled
+def _log_sums(
+    emissions: Any, transition: Any, start: Any, end: Any, offsets: Any, alpha: Any, beta: Any, log_z: Any
+) -> None:
+    """Forward and backward sums of every sentence: by rescaled exponentials, or by logarithms where those might vanish."""
+    size = len(start)
+    apart = _spread(transition) + max(_spread_of(start), _spread_of(end))
+    highest = transition.max()
+    matrix = np.exp(transition - highest)
+    into = matrix.T.copy()
+    for s in range(len(offsets) - 1):
+        begin, stop = offsets[s], offsets[s + 1]
+        near = apart
+        for row in range(begin, stop):
+            near = max(near, apart + _spread_of(emissions[row]))
+        by_logarithms = not near < _FAR
+        alpha[begin] = start + emissions[begin]
+        beta[stop - 1] = end
+        now, new = np.empty(size), np.empty(size)
+        for row in range(begin + 1, stop):
+            top = alpha[row - 1].max()
+            if by_logarithms or not top > -np.inf:
+                for j in range(size):
+                    alpha[row, j] = _log_sum(alpha[row - 1] + transition[:, j]) + emissions[row, j]
+                continue
+            now[:] = np.exp(alpha[row - 1] - top)
+            new[:] = 0.0
+            for i in range(size):
+                for j in range(size):
+                    new[j] += now[i] * matrix[i, j]
+            alpha[row] = np.log(new) + (top + highest) + emissions[row]
+        for row in range(stop - 2, begin - 1, -1):
+            after = emissions[row + 1] + beta[row + 1]
+            top = after.max()
+            if by_logarithms or not top > -np.inf:
+                for i in range(size):
+                    beta[row, i] = _log_sum(transition[i] + after)
+                continue
+            now[:] = np.exp(after - top)
+            new[:] = 0.0
+            for j in range(size):
+                for i in range(size):
+                    new[i] += now[j] * into[j, i]
+            beta[row] = np.log(new) + (top + highest)
+        log_z[s] = _log_sum(alpha[stop - 1] + end)
 
 
 @compiled

@@ -148,9 +148,9 @@ class LatticeLSTM(nn.Module):
 
     def _products(self, x: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
         """(n, D, 4H) of the characters and (v, D, 3H) of the words with what does not multiply states."""
-        projected = torch.addmm(self.bias, x, self.x).view(len(x), self.num_directions, -1)
+        projected = torch.addmm(self.bias, x, self.x).view(len(x), self.num_directions, 4 * self.size)
         if words.dim() == 3:
             return projected, (torch.bmm(words, self.word_x) + self.word_bias[:, None]).transpose(0, 1)
         weight = self.word_x.transpose(0, 1).flatten(1)  # (w, D * 3H)
         products = torch.addmm(self.word_bias.flatten(), words, weight)
-        return projected, products.view(len(words), self.num_directions, -1)
+        return projected, products.view(len(words), self.num_directions, 3 * self.size)

@@ -11,6 +11,7 @@ Source: Section 3 of the paper; all words match, overlapping and nested ones too
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib.util
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -121,6 +122,18 @@ class Lexicon:
     def nbytes(self) -> int:
         """Memory that it takes, in bytes."""
         return sum(one.nbytes for one in (self._codes, self._offsets, self._edges, self._word_at))
+
+    @property
+    def flat(self) -> tuple[Codes, Ints]:
+        """Code points of all words, one word after the other, and where each begins; (C,), (L+1,)."""
+        return self._codes, self._offsets
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the words in their order."""
+        made = hashlib.sha256(self._codes.tobytes())
+        made.update(self._offsets.tobytes())
+        return made.hexdigest()
 
     def word(self, number: int) -> str:
         """A word by its number; digits are "0" where they are normalised."""

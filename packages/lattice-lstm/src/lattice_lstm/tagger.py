@@ -1,0 +1,338 @@
+"""The tagger: fit on sentences, find entities in text, take another dictionary at any time.
+
+tagger = Tagger(TaggerOptions(encoder="lattice"), Lexicon.of_jieba())
+tagger.fit(corpus.train, corpus.valid, TrainingOptions(epochs=8))
+tagger.predict(["南京市长江大桥"])                # entities with offsets, types and probabilities
+tagger.with_words(["江大桥"]).predict([...])     # the same weights with a larger lexicon
+tagger.save("tagger.ckpt")                      # Tagger.load("tagger.ckpt")
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from offprints import checkpoint
+from offprints.errors import InputError
+from offprints.training import Outcome
+
+from lattice_lstm.building import BuiltTagger, TaggerOptions, Vocabularies, build, vocabularies_of
+from lattice_lstm.corpus import Sentence
+from lattice_lstm.features import Batch, character_tags, choose, word_tags
+from lattice_lstm.lexicon import Lexicon
+from lattice_lstm.scores import Scores, score_tags
+from lattice_lstm.tags import lenient_spans
+from lattice_lstm.training import Trainer, TrainingOptions
+from lattice_lstm.trie import Ints
+from lattice_lstm.vectors import Vectors
+
+_KIND = "lattice-lstm tagger"
+_CHARACTERS = 4096  # of a batch when predicting
+
+
+class Entity(NamedTuple):
+    """An entity in a text.
+
+    Attributes:
+        start: of its first character in the text.
+        end: after its last one.
+        type: such as "PER".
+        text: its characters.
+        score: the model's probability that just this span is an entity of this type.
+    """
+
+    start: int
+    end: int
+    type: str
+    text: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a lattice tagger read in a sentence.
+
+    Attributes:
+        text: the sentence.
+        words: start, end and word of each match.
+        shares: (m, 2) mean weight of each word in the cell that it ends in, forwards and backwards.
+        own: (n, 2) mean weight of each character's candidate in its own cell.
+        entities: that were found.
+    """
+
+    text: str
+    words: list[tuple[int, int, str]]
+    shares: Tensor
+    own: Tensor
+    entities: list[Entity]
+
+
+class Tagger:
+    """Finds entities in text.
+
+    Args:
+        options: which network.
+        lexicon: of the encoders "lattice" and "softlexicon"; None is an empty one.
+        char_vectors: pretrained vectors of characters, or None.
+        word_vectors: pretrained vectors of words, or None.
+        pair_vectors: pretrained vectors of pairs of characters, or None.
+        seed: of first values, dropouts and order.
+        device: where to compute.
+    """
+
+    def __init__(
+        self,
+        options: TaggerOptions | None = None,
+        lexicon: Lexicon | None = None,
+        *,
+        char_vectors: Vectors | None = None,
+        word_vectors: Vectors | None = None,
+        pair_vectors: Vectors | None = None,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.options = options or TaggerOptions()
+        if lexicon is None:
+            lexicon = Lexicon(normalise_digits=self.options.normalise_digits)
+        self.lexicon = lexicon
+        if self.lexicon.normalise_digits != self.options.normalise_digits:
+            raise InputError("the lexicon and the tagger differ in whether digits read as 0")
+        self.vectors = {"chars": char_vectors, "words": word_vectors, "pairs": pair_vectors}
+        self.seed, self.device = seed, torch.device(device)
+        self._built: BuiltTagger | None = None
+
+    @property
+    def built(self) -> BuiltTagger:
+        """The fitted network.
+
+        Raises:
+            InputError: nothing is fitted yet.
+        """
+        if self._built is None:
+            raise InputError("this tagger is not fitted yet: fit it, or load one")
+        return self._built
+
+    @property
+    def types(self) -> list[str]:
+        """The types of entities that it knows."""
+        return sorted({tag[2:] for tag in self.built.vocabularies.tags if tag != "O"})
+
+    def fit(
+        self,
+        train: Sequence[Sentence],
+        valid: Sequence[Sentence] = (),
+        training: TrainingOptions | None = None,
+        *,
+        directory: Path | str | None = None,
+        on_epoch: Callable[[dict[str, float]], None] | None = None,
+        uninterrupted: Callable[[], AbstractContextManager[None]] | None = None,
+    ) -> Outcome:
+        """Train; validation sentences, where there are some, choose the epoch by their strict F1.
+
+        Args:
+            train: to learn from; all vocabularies come from these alone.
+            valid: to choose the epoch by.
+            training: how.
+            directory: of checkpoints; training goes on from the last one there.
+            on_epoch: called with the row of each epoch.
+            uninterrupted: context in which one step runs.
+
+        Raises:
+            InputError: there is no training sentence, or none with an entity.
+            DivergedError: the loss is no longer finite.
+        """
+        train = [one for one in train if len(one)]
+        if not train:
+            raise InputError("there is no sentence to train on")
+        self._built = built = build(
+            self.options,
+            vocabularies_of(self.options, train, self.lexicon),
+            self.lexicon,
+            self.vectors,
+            self.seed,
+        )
+        built.model.to(self.device)
+        encoded = built.features.encode(train)
+        trainer = Trainer(
+            built.model,
+            encoded,
+            self._tags_of(train, encoded.word_starts, encoded.word_offsets),
+            training or TrainingOptions(),
+            seed=self.seed,
+            device=self.device,
+            validate=(lambda: self.evaluate(valid).metrics()) if len(valid) else None,
+            directory=directory,
+            belongs_to=_digest(self.options, train, self.lexicon),
+            on_epoch=on_epoch,
+            uninterrupted=uninterrupted,
+        )
+        return trainer.fit()
+
+    def predict(self, texts: Iterable[str]) -> list[list[Entity]]:
+        """The entities in each text; a text is one sentence, of any length, and may be empty."""
+        return list(self.stream(texts))
+
+    def stream(self, texts: Iterable[str], chunk: int = 2048) -> Iterator[list[Entity]]:
+        """As `predict`, of so many texts at a time, for more of them than memory holds."""
+        waiting: list[str] = []
+        for text in texts:
+            waiting.append(text)
+            if len(waiting) == chunk:
+                yield from self._predict(waiting)
+                waiting = []
+        yield from self._predict(waiting)
+
+    def predict_tags(self, sentences: Sequence[Sentence]) -> list[list[str]]:
+        """BMES tags of the characters of each sentence; what they are tagged with already is not looked at."""
+        names = self.built.vocabularies.tags
+        out: list[list[str]] = [[] for _ in sentences]
+        for chosen, batch in self._batches(sentences):
+            tags = self.built.model.decode(batch, self.options.constrained).cpu().numpy()
+            for place, number in enumerate(chosen):
+                units = [names[tag] for tag in tags[batch.offsets[place] : batch.offsets[place + 1]]]
+                out[number] = (
+                    units if batch.words is None else character_tags(units, _own_starts(batch, place))
+                )
+        return out
+
+    def evaluate(self, sentences: Sequence[Sentence]) -> Scores:
+        """Compare what is predicted with the tags of sentences."""
+        return score_tags(
+            sentences, self.predict_tags(sentences), self.lexicon if len(self.lexicon) else None
+        )
+
+    def with_lexicon(self, lexicon: Lexicon) -> Tagger:
+        """The same weights with another lexicon: words seen in training keep their vectors, others get composed ones.
+
+        Raises:
+            InputError: nothing is fitted yet, the network takes no lexicon, or digits are read differently.
+        """
+        if self.options.encoder not in ("lattice", "softlexicon"):
+            raise InputError(f"a tagger with encoder={self.options.encoder!r} looks at no lexicon")
+        if lexicon.normalise_digits != self.options.normalise_digits:
+            raise InputError("the lexicon and the tagger differ in whether digits read as 0")
+        other = copy.copy(self)
+        other.lexicon, other._built = lexicon, self.built.with_lexicon(lexicon)
+        return other
+
+    def with_words(self, words: Iterable[str]) -> Tagger:
+        """The same weights with further words in the lexicon; see `with_lexicon`."""
+        return self.with_lexicon(self.lexicon.extended(words))
+
+    def explain(self, text: str) -> Explanation:
+        """Which words of the lexicon a lattice tagger read in a sentence, and how much each was worth.
+
+        Raises:
+            InputError: the network is no lattice, or the text is empty.
+        """
+        if self.options.encoder != "lattice":
+            raise InputError(f"encoder={self.options.encoder!r} has no lattice to explain")
+        if not text:
+            raise InputError("there is nothing to explain in an empty text")
+        ((_, batch),) = self._batches([_untagged(text)])
+        self.built.model.eval()
+        shares = self.built.model.shares(batch)
+        words = self.lexicon.words_in(text)
+        entities = self._predict([text])[0]
+        return Explanation(text, words, shares.words.mean(2).cpu(), shares.own.mean(2).cpu(), entities)
+
+    def save(self, path: Path | str) -> None:
+        """Write options, vocabularies, weights and the lexicon to one file.
+
+        Raises:
+            InputError: nothing is fitted yet.
+        """
+        built = self.built
+        state = {
+            "options": asdict(self.options),
+            "seed": self.seed,
+            "vocabularies": asdict(built.vocabularies),
+            "lexicon": torch.from_numpy(np.frombuffer("\n".join(self.lexicon).encode(), np.uint8).copy()),
+            "model": built.model.state_dict(),
+        }
+        checkpoint.save(Path(path), state, _KIND, "", step=0)
+
+    @classmethod
+    def load(cls, path: Path | str, *, device: torch.device | str = "cpu") -> Tagger:
+        """Read back what `save` wrote.
+
+        Raises:
+            CheckpointError: the file is damaged or something else.
+        """
+        state = checkpoint.load(Path(path), _KIND, "").state
+        options = TaggerOptions(**state["options"])
+        text = state["lexicon"].numpy().tobytes().decode()
+        lexicon = Lexicon(text.split("\n") if text else [], normalise_digits=options.normalise_digits)
+        tagger = cls(options, lexicon, seed=state["seed"], device=device)
+        vocabularies = Vocabularies(**{name: tuple(value) for name, value in state["vocabularies"].items()})
+        tagger._built = build(options, vocabularies, lexicon, {}, tagger.seed)
+        tagger.built.model.load_state_dict(state["model"])
+        tagger.built.model.to(tagger.device).eval()
+        return tagger
+
+    def _predict(self, texts: Sequence[str]) -> list[list[Entity]]:
+        names = self.built.vocabularies.tags
+        out: list[list[Entity]] = [[] for _ in texts]
+        for chosen, batch in self._batches([_untagged(text) for text in texts]):
+            tags, belief = self.built.model.believe(batch, self.options.constrained)
+            units = tags.cpu().numpy()
+            for place, number in enumerate(chosen):
+                own = units[batch.offsets[place] : batch.offsets[place + 1]]
+                starts = None if batch.words is None else _own_starts(batch, place)
+                for begin, end, kind in lenient_spans([names[tag] for tag in own]):
+                    score = belief.of_tags_at(place, begin, own[begin:end].tolist())
+                    first, last = (begin, end) if starts is None else (int(starts[begin]), int(starts[end]))
+                    out[number].append(Entity(first, last, kind, texts[number][first:last], score))
+        return out
+
+    def _batches(self, sentences: Sequence[Sentence]) -> Iterator[tuple[list[int], Batch]]:
+        """Sentences of similar length together, none of them empty, and which ones they are."""
+        built = self.built
+        built.model.eval()
+        full = sorted(
+            (number for number, one in enumerate(sentences) if len(one)), key=lambda n: -len(sentences[n])
+        )
+        while full:
+            count = max(1, _CHARACTERS // len(sentences[full[0]]))
+            chosen, full = full[:count], full[count:]
+            encoded = built.features.encode([sentences[number] for number in chosen])
+            yield chosen, choose(encoded, np.arange(len(chosen))).to(self.device)
+
+    def _tags_of(self, sentences: Sequence[Sentence], starts: Ints | None, offsets: Ints | None) -> Ints:
+        """Numbers of the tags of all units."""
+        number = {name: place for place, name in enumerate(self.built.vocabularies.tags)}
+        if starts is None or offsets is None:
+            return np.array([number[tag] for one in sentences for tag in one.tags], np.int64)
+        tags: list[str] = []
+        for one, first, last in zip(sentences, offsets[:-1], offsets[1:], strict=True):
+            tags += word_tags(one, starts[first : last + 1] - starts[first])
+        return np.array([number[tag] for tag in tags], np.int64)
+
+
+def _own_starts(batch: Batch, sentence: int) -> Ints:
+    """Where each word of a sentence begins in it, and its length."""
+    assert batch.word_starts is not None
+    first, last = batch.offsets[sentence], batch.offsets[sentence + 1]
+    starts: Ints = batch.word_starts[first : last + 1] - batch.word_starts[first]
+    return starts
+
+
+def _untagged(text: str) -> Sentence:
+    return Sentence(tuple(text), ("O",) * len(text))
+
+
+def _digest(options: Any, sentences: Sequence[Sentence], lexicon: Lexicon) -> str:
+    made = hashlib.sha256(repr(sorted(asdict(options).items())).encode())
+    for one in sentences:
+        made.update(f"{one.text}\t{' '.join(one.tags)}\n".encode("utf-8", "surrogatepass"))
+    made.update(lexicon.digest.encode())
+    return made.hexdigest()
