@@ -33,6 +33,81 @@ def test_a_file_of_ones_own_is_described(tmp_path: Path) -> None:
     assert metrics["train/words_per_character"] == pytest.approx(1 / 3)
 
 
+SMALL = [
+    "dataset.sentences=40", "model.hidden_size=8", "model.char_size=8", "model.word_size=8", "training.epochs=2", "threads=1",
+]  # fmt: skip
+
+
+def test_the_main_job_sets_characters_lattice_and_dictionary_side_by_side(tmp_path: Path) -> None:
+    done = lattice_lstm(tmp_path, *SMALL, "hydra.run.dir=run")
+    assert done.code == 0, done.err
+    metrics = metrics_of(tmp_path / "run")
+    for tagger in ("char", "lattice", "lattice_all_names", "lattice_dictionary_given"):
+        assert 0 <= metrics[f"{tagger}/f1"] <= 1
+    assert metrics["dictionary/words"] > 0 and metrics["test/f1"] == metrics["lattice/f1"]
+    figures = {path.stem for path in (tmp_path / "run" / "figures").glob("*.png")}
+    assert figures == {"training", "length", "f1", "gates"}
+    assert "<table>" in (tmp_path / "run" / "explanation.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a run that trained a lattice tagger."""
+    folder = tmp_path_factory.mktemp("trained")
+    done = lattice_lstm(folder, *SMALL, "task=train", "evaluation.new_words=true", "hydra.run.dir=run")
+    assert done.code == 0, done.err
+    return folder / "run"
+
+
+def test_a_run_measures_by_both_rules_by_type_and_with_a_new_dictionary(trained: Path) -> None:
+    metrics = metrics_of(trained)
+    wanted = "test/f1 test/precision test/recall test/f1_compat test/recall/in_lexicon valid/f1 dictionary/recall_before dictionary/recall_after"
+    assert set(wanted.split()) <= set(metrics)
+
+
+def test_evaluating_the_run_again_gives_its_figures(trained: Path, tmp_path: Path) -> None:
+    ask = ["task=evaluate", f"checkpoint={trained}", "dataset.sentences=40", "hydra.run.dir=again"]
+    done = lattice_lstm(tmp_path, *ask)
+    assert done.code == 0, done.err
+    first, again = metrics_of(trained), metrics_of(tmp_path / "again")
+    for name in ("test/f1", "test/f1_compat", "test/accuracy"):
+        assert again[name] == first[name]
+
+
+def test_a_sentence_and_a_file_are_tagged_with_a_dictionary_of_ones_own(
+    trained: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "words.txt").write_text("甲乙丙丁\n", encoding="utf-8")
+    ask = ["task=predict", f"checkpoint={trained}", "predict.dictionary=words.txt"]
+    one = lattice_lstm(tmp_path, *ask, "predict.text='据甲乙丙丁报道'", "hydra.run.dir=one")
+    assert one.code == 0, one.err
+    assert "<th>甲乙丙丁</th>" in (tmp_path / "one" / "explanation.html").read_text(encoding="utf-8")
+    (tmp_path / "texts.txt").write_text("六月\n\n据甲乙丙丁报道\n", encoding="utf-8")
+    file = lattice_lstm(tmp_path, *ask, "predict.file=texts.txt", "hydra.run.dir=file")
+    assert file.code == 0, file.err
+    lines = (tmp_path / "file" / "entities.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 3 and json.loads(lines[1]) == []
+
+
+def test_every_preset_is_one_that_the_command_reads() -> None:
+    from omegaconf import OmegaConf
+
+    import lattice_lstm as package
+    from lattice_lstm.config import Config
+
+    folder = Path(package.__file__).parent / "conf" / "experiment"
+    presets = sorted(folder.glob("*.yaml"))
+    assert len(presets) > 50
+    for path in presets:
+        text = path.read_text(encoding="utf-8")
+        assert text.startswith("# @package _global_\n# "), path.name
+        options = OmegaConf.create({k: v for k, v in OmegaConf.load(path).items() if k != "defaults"})
+        OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), options))
+    tables = (Path(package.__file__).parents[2] / "paper.toml").read_text(encoding="utf-8")
+    named = {line.split('"')[1] for line in tables.splitlines() if line.startswith("experiment = ")}
+    assert named <= {path.stem for path in presets}
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -43,6 +118,14 @@ def test_a_file_of_ones_own_is_described(tmp_path: Path) -> None:
         (["lexicon.share=2"], "between 0 and 1"),
         (["dataset.sentences=1"], "10 or more"),
         (["task=trian"], "describe"),
+        (["model.encoder=bert"], "softlexicon"),
+        (["model.hidden=3"], "hidden_size"),
+        (["training.optimizer=adamw"], "sgd"),
+        (["vectors.chars=nowhere.npz"], "nowhere.npz"),
+        (["experiment=resum"], "resume"),
+        (["task=predict"], "checkpoint"),
+        (["task=predict", "checkpoint=nowhere"], "nowhere"),
+        (["task=train", "model.encoder=char", "evaluation.new_words=true"], "needs a lexicon"),
     ],
 )
 def test_wrong_input_is_one_message_and_status_2(tmp_path: Path, options: list[str], message: str) -> None:
@@ -54,6 +137,6 @@ def test_wrong_input_is_one_message_and_status_2(tmp_path: Path, options: list[s
 
 def test_a_wrong_line_of_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "train.txt").write_text("南 B-LOC\n京 I-PER\n", encoding="utf-8")
-    done = lattice_lstm(tmp_path, "dataset=file", "dataset.train=train.txt")
+    done = lattice_lstm(tmp_path, "task=describe", "dataset=file", "dataset.train=train.txt")
     assert done.code == 2
     assert "train.txt, line 2" in done.err

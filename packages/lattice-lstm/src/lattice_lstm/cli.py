@@ -2,15 +2,143 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
 import pandas as pd
 
 from offprints.app import Results, Run, command
+from offprints.atomic import atomic_write, write_text
+from offprints.errors import InputError, MalformedLine, MissingFile
 from offprints.tables import show
+from offprints.training import Outcome, reported
 
+from lattice_lstm import figures
+from lattice_lstm.building import TaggerOptions
 from lattice_lstm.config import Config
 from lattice_lstm.corpus import Corpus, entity_counts
 from lattice_lstm.lexicon import Lexicon
-from lattice_lstm.runs import build_corpus, build_lexicon
+from lattice_lstm.page import explanation_page
+from lattice_lstm.runs import (
+    TAGGER,
+    build_corpus,
+    build_lexicon,
+    build_tagger,
+    build_vectors,
+    checksums_of,
+    every_second_name,
+    new_names,
+    open_tagger,
+)
+from lattice_lstm.scores import Score, Scores, score_tags
+from lattice_lstm.tagger import Tagger
+
+_SHOWN = ("f1", "precision", "recall", "f1_compat")
+T = TypeVar("T")
+
+
+def compare(config: Config, run: Run) -> Results:
+    """Train on characters and on a lattice that lacks every second name, and give it a dictionary of these afterwards."""
+    corpus, lexicon = _corpus(config, run), _lexicon(config, run)
+    split = config.evaluation.split
+    missing = every_second_name(corpus, config.seed)
+    new = [name for name in new_names(corpus, split) if name in missing]
+    known = lexicon.without(sorted(missing))
+    rows: dict[str, Scores] = {}
+    histories = {}
+    taggers: dict[str, Tagger] = {}
+    variants = {
+        "char": (replace(config.model, encoder="char"), known),
+        "lattice": (replace(config.model, encoder="lattice"), known),
+        "lattice, all names": (replace(config.model, encoder="lattice"), lexicon),
+    }
+    for name, (options, words) in variants.items():
+        tagger, outcome = _fit(options, words, corpus, config, run, name, log=name == "lattice")
+        taggers[name], histories[name] = tagger, outcome.history
+        rows[name] = tagger.evaluate(corpus.split(split))
+    given, before = taggers["lattice"].with_words(new), taggers["lattice"].predict_tags(corpus.split(split))
+    after = given.predict_tags(corpus.split(split))
+    rows["lattice, dictionary given"] = score_tags(corpus.split(split), after, lexicon)
+    taggers["lattice"].save(run.directory / TAGGER)
+    if all(one.by_length for one in rows.values()):
+        run.figure("length", figures.by_length({name: one.by_length for name, one in rows.items()}))
+    run.figure("training", figures.curves(histories, "valid/f1"))
+    run.figure("f1", figures.bars({name: one.strict.f1 for name, one in rows.items()}, "test F1, strict"))
+    longest = max(corpus.split(split)[:50], key=lambda one: len(one.spans))
+    _explain(given, longest.text, run)
+    table = [[name, *(one.metrics()[key] for key in _SHOWN)] for name, one in rows.items()]
+    columns = ["tagger", "F1 (strict)", "precision", "recall", "F1 (compat)"]
+    show(
+        pd.DataFrame(table, columns=columns),
+        f"{corpus.name}: {split} split, none of its names is in train",
+    )
+    metrics = {f"{split}/{name}": value for name, value in rows["lattice"].metrics().items()}
+    for name, one in rows.items():
+        metrics |= {
+            f"{name.replace(', ', '_').replace(' ', '_')}/{key}": one.metrics()[key] for key in _SHOWN
+        }
+    return Results(metrics | _dictionary(new, corpus, split, before, after))
+
+
+def train(config: Config, run: Run) -> Results:
+    """Train one tagger, choose the epoch on the validation split, and measure once."""
+    corpus, lexicon = _corpus(config, run), _lexicon(config, run)
+    split = config.evaluation.split
+    new = new_names(corpus, split) if config.evaluation.new_words else []
+    if new and not config.model.looks_words_up:
+        raise InputError(
+            f"evaluation.new_words needs a lexicon, which encoder={config.model.encoder} has none of"
+        )
+    tagger, outcome = _fit(
+        config.model, lexicon.without(new) if new else lexicon, corpus, config, run, "training"
+    )
+    tagger.save(run.directory / TAGGER)
+    sentences = corpus.split(split)
+    predicted = tagger.predict_tags(sentences)
+    scores = score_tags(sentences, predicted, lexicon)
+    show(scores.table(), f"{corpus.name}: {split} split, epoch {outcome.best_epoch}")
+    run.figure("training", figures.curves({config.model.encoder: outcome.history}, "valid/f1"))
+    if scores.by_length:
+        run.figure("length", figures.by_length({config.model.encoder: scores.by_length}))
+    metrics = {f"{split}/{name}": value for name, value in scores.metrics().items()}
+    metrics |= {f"valid/{name}": value for name, value in outcome.best.items()}
+    if new:
+        after = tagger.with_words(new).predict_tags(sentences)
+        metrics |= _dictionary(new, corpus, split, predicted, after)
+    if config.model.encoder == "lattice" and sentences:
+        _explain(tagger, max(sentences[:50], key=lambda one: len(one.spans)).text, run)
+    details = {"best_epoch": outcome.best_epoch, "epochs": outcome.epochs, "history": outcome.history}
+    return Results(metrics, details)
+
+
+def evaluate(config: Config, run: Run) -> Results:
+    """Measure a trained tagger (checkpoint=RUN) on a split."""
+    tagger = open_tagger(_required(config.checkpoint, "checkpoint=<run directory>"), run.fabric.device)
+    corpus, split = _corpus(config, run), config.evaluation.split
+    scores = tagger.evaluate(corpus.split(split))
+    show(scores.table(), f"{corpus.name}: {split} split")
+    return Results({f"{split}/{name}": value for name, value in scores.metrics().items()})
+
+
+def predict(config: Config, run: Run) -> Results:
+    """Find the entities of a sentence or of a file of them, with checkpoint=RUN and a dictionary of your own."""
+    tagger = open_tagger(_required(config.checkpoint, "checkpoint=<run directory>"), run.fabric.device)
+    asked = config.predict
+    if asked.dictionary is not None:
+        words = list(Lexicon.from_file(asked.dictionary, normalise_digits=tagger.options.normalise_digits))
+        tagger = tagger.with_words(words)
+        run.log.info("%d words from %s", len(words), asked.dictionary)
+    if asked.file is not None:
+        return _predict_file(tagger, Path(asked.file), run)
+    text = _required(asked.text, "predict.text=<sentence> or predict.file=<file>")
+    (entities,) = tagger.predict([text])
+    show(pd.DataFrame(entities, columns=["start", "end", "type", "text", "score"]), text)
+    if asked.explain and tagger.options.encoder == "lattice" and text:
+        _explain(tagger, text, run)
+    return Results({"predict/entities": float(len(entities))})
 
 
 def describe(config: Config, run: Run) -> Results:
@@ -42,7 +170,7 @@ def describe(config: Config, run: Run) -> Results:
 main = command(
     "lattice_lstm",
     Config,
-    {"describe": describe},
+    {"compare": compare, "train": train, "evaluate": evaluate, "predict": predict, "describe": describe},
     "Chinese NER Using Lattice LSTM: a lexicon without a segmentation, and your own dictionary at prediction time",
 )
 
@@ -61,3 +189,83 @@ def _lexicon(config: Config, run: Run) -> Lexicon:
         run.dataset("lexicon", {found.name: found.checksum})
     run.log.info("lexicon %s: %d words", found.name, len(found.lexicon))
     return found.lexicon
+
+
+def _fit(
+    options: TaggerOptions,
+    lexicon: Lexicon,
+    corpus: Corpus,
+    config: Config,
+    run: Run,
+    title: str,
+    log: bool = True,
+) -> tuple[Tagger, Outcome]:
+    if checksums := checksums_of(config.vectors):
+        run.dataset("vectors", checksums)
+    tagger = build_tagger(options, lexicon, build_vectors(config.vectors), config.seed, run.fabric.device)
+    folder = "" if title == "training" else title.replace(", ", "_").replace(" ", "_")
+    with reported(run, config.training, "valid/f1", title, log) as on_epoch:
+        outcome = tagger.fit(
+            corpus.train,
+            corpus.valid,
+            config.training,
+            directory=run.directory / "checkpoints" / folder,
+            on_epoch=on_epoch,
+            uninterrupted=run.uninterrupted,
+        )
+    return tagger, outcome
+
+
+def _explain(tagger: Tagger, text: str, run: Run) -> None:
+    found = tagger.explain(text)
+    run.figure("gates", figures.gates(found))
+    write_text(run.directory / "explanation.html", explanation_page(found))
+
+
+def _dictionary(
+    words: list[str], corpus: Corpus, split: str, before: list[list[str]], after: list[list[str]]
+) -> dict[str, float]:
+    """What a dictionary given afterwards is worth: recall of the entities that are its words, and F1 of all."""
+    metrics = {"dictionary/words": float(len(words))}
+    dictionary = Lexicon(words, normalise_digits=False)
+    for name, predicted in (("before", before), ("after", after)):
+        scores = score_tags(corpus.split(split), predicted, dictionary)
+        metrics[f"dictionary/recall_{name}"] = (scores.in_lexicon or Score()).recall
+        metrics[f"dictionary/f1_{name}"] = scores.strict.f1
+    return metrics
+
+
+def _predict_file(tagger: Tagger, path: Path, run: Run) -> Results:
+    total = lines = 0
+    count = sum(1 for _ in _lines(path))
+    with (
+        run.progress(count, "predicting") as bar,
+        atomic_write(run.directory / "entities.jsonl") as out,
+    ):
+        for entities in tagger.stream(_lines(path)):
+            found = [entity._asdict() for entity in entities]
+            out.write((json.dumps(found, ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass"))
+            total, lines = total + len(entities), lines + 1
+            bar.advance(1)
+    return Results({"predict/sentences": float(lines), "predict/entities": float(total)})
+
+
+def _lines(path: Path) -> Iterator[str]:
+    if not path.is_file():
+        raise MissingFile(f"no file {path}")
+    with path.open("rb") as stream:
+        for number, raw in enumerate(stream, 1):
+            yield _decoded(raw, path, number)
+
+
+def _decoded(raw: bytes, path: Path, number: int) -> str:
+    try:
+        return raw.decode().rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise MalformedLine(path, number, f"not UTF-8 ({error.reason})") from None
+
+
+def _required(value: T | None, option: str) -> T:
+    if value is None:
+        raise InputError(f"this task needs {option}")
+    return value

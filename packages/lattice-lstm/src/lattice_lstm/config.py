@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 from offprints.app import RunConfig
 
+from lattice_lstm.building import TaggerOptions
+from lattice_lstm.training import TrainingOptions
+
 
 @dataclass
 class DatasetConfig:
@@ -50,9 +53,60 @@ class LexiconConfig:
 
 
 @dataclass
+class VectorsConfig:
+    """Pretrained vectors, as word2vec's text or .npz files of `words` and `vec`.
+
+    Attributes:
+        chars: of characters: a path below the data folder, or any path; null draws them.
+        words: of words of the lexicon or the segmentation; null draws them.
+        pairs: of pairs of characters; null draws them.
+    """
+
+    chars: str | None = None
+    words: str | None = None
+    pairs: str | None = None
+
+
+@dataclass
+class EvaluationConfig:
+    """What to measure.
+
+    Attributes:
+        split: valid or test.
+        new_words: of a tagger with a lexicon: keep the entities of the split that no training sentence has out of the lexicon while training,
+            and measure without them and with them as a dictionary given afterwards.
+    """
+
+    split: str = "test"
+    new_words: bool = False
+
+
+@dataclass
+class PredictConfig:
+    """What to predict.
+
+    Attributes:
+        text: a sentence.
+        file: UTF-8, a sentence a line; entities go to entities.jsonl, a line for each.
+        dictionary: file of words that join the lexicon; see lexicon.source.
+        explain: of `text`, write which words the lattice read to explanation.html, and draw them.
+    """
+
+    text: str | None = None
+    file: str | None = None
+    dictionary: str | None = None
+    explain: bool = True
+
+
+@dataclass
 class Config(RunConfig):
     """All options of `lattice-lstm`."""
 
-    task: str = "describe"
+    task: str = "compare"
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     lexicon: LexiconConfig = field(default_factory=LexiconConfig)
+    vectors: VectorsConfig = field(default_factory=VectorsConfig)
+    model: TaggerOptions = field(default_factory=TaggerOptions)
+    training: TrainingOptions = field(default_factory=TrainingOptions)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    predict: PredictConfig = field(default_factory=PredictConfig)

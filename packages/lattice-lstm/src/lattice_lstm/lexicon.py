@@ -169,6 +169,11 @@ class Lexicon:
             np.concatenate([self._offsets, offsets[1:] + self._offsets[-1]]),
         )
 
+    def without(self, words: Sequence[str]) -> Lexicon:
+        """A lexicon that lacks some words; the others are numbered anew."""
+        kept = np.setdiff1d(np.arange(len(self)), self.find(words))
+        return self._with(*_chosen(self._codes, self._offsets, kept))
+
     def subset(self, share: float, seed: int = 0) -> Lexicon:
         """A random share of the words, for asking what the size of a lexicon is worth.
 

@@ -6,13 +6,22 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from offprints.errors import InputError
+import numpy as np
 
-from lattice_lstm.config import DatasetConfig, LexiconConfig
+from offprints.data import data_root
+from offprints.errors import InputError, MissingFile
+
+from lattice_lstm.building import TaggerOptions
+from lattice_lstm.config import DatasetConfig, LexiconConfig, VectorsConfig
 from lattice_lstm.corpus import Corpus, Sentence, read_conll
 from lattice_lstm.datasets import load_corpus
 from lattice_lstm.lexicon import Lexicon
 from lattice_lstm.synthetic import synthetic_corpus
+from lattice_lstm.tagger import Tagger
+from lattice_lstm.vectors import Vectors, read_vectors
+
+TAGGER = "tagger.ckpt"
+"""What a training run leaves in its directory."""
 
 
 def build_corpus(options: DatasetConfig, seed: int = 0) -> Corpus:
@@ -73,6 +82,88 @@ def build_lexicon(options: LexiconConfig, seed: int = 0) -> NamedLexicon:
     if options.share != 1.0:
         found = found.subset(options.share, seed)
     return NamedLexicon(found, options.source, checksum)
+
+
+def build_vectors(options: VectorsConfig) -> dict[str, Vectors | None]:
+    """The pretrained vectors that the options name, as arguments of `Tagger`.
+
+    Raises:
+        MissingFile: there is no such file.
+        DataError: it does not hold vectors.
+    """
+
+    def read(name: str | None) -> Vectors | None:
+        if name is None:
+            return None
+        below = data_root() / name
+        return read_vectors(below if below.is_file() else name)
+
+    return {
+        "char_vectors": read(options.chars),
+        "word_vectors": read(options.words),
+        "pair_vectors": read(options.pairs),
+    }
+
+
+def checksums_of(options: VectorsConfig) -> dict[str, str]:
+    """sha256 of each file of vectors, by its name."""
+    found = {}
+    for name in (options.chars, options.words, options.pairs):
+        if name is not None:
+            path = data_root() / name if (data_root() / name).is_file() else Path(name)
+            found[Path(name).name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
+
+
+def build_tagger(
+    options: TaggerOptions,
+    lexicon: Lexicon,
+    vectors: dict[str, Vectors | None],
+    seed: int,
+    device: object = "cpu",
+) -> Tagger:
+    """A tagger that is not fitted yet; one that looks at no lexicon gets none."""
+    used = lexicon if options.looks_words_up else None
+    return Tagger(options, used, seed=seed, device=str(device), **vectors)
+
+
+def new_names(corpus: Corpus, split: str) -> list[str]:
+    """The entities of a split that are no entities of the training sentences; of two characters or more, each once."""
+
+    def names(sentences: tuple[Sentence, ...]) -> dict[str, None]:
+        return {"".join(one.characters[b:e]): None for one in sentences for b, e, _ in one.spans if e - b > 1}
+
+    known = names(corpus.train)
+    return [name for name in names(corpus.split(split)) if name not in known]
+
+
+def every_second_name(corpus: Corpus, seed: int) -> set[str]:
+    """A random half of the names of all entities of a corpus: what a lexicon that knows the other half lacks."""
+    every = {
+        "".join(one.characters[b:e])
+        for part in (corpus.train, corpus.valid, corpus.test)
+        for one in part
+        for b, e, _ in one.spans
+        if e - b > 1
+    }
+    names = sorted(every)
+    return set(np.random.default_rng(seed).permutation(names)[: len(names) // 2].tolist())
+
+
+def open_tagger(checkpoint: str | Path, device: object = "cpu") -> Tagger:
+    """The tagger that a run trained, or of a file that `Tagger.save` wrote.
+
+    Raises:
+        MissingFile: there is none.
+        CheckpointError: the file is damaged or something else.
+    """
+    path = Path(checkpoint)
+    path = path / TAGGER if path.is_dir() else path
+    if not path.is_file():
+        raise MissingFile(
+            f"{checkpoint} is neither a tagger nor the directory of a run that trained one: no {path}"
+        )
+    return Tagger.load(path, device=str(device))
 
 
 def _own_files(options: DatasetConfig) -> Corpus:
