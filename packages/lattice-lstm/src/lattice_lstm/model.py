@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lattice_lstm.crf import LinearChainCRF, Posterior
+from lattice_lstm.dropout import Dropout
 from lattice_lstm.encoders import SoftLexicon
 from lattice_lstm.features import SEGMENTS, Batch
 from lattice_lstm.layer import Shares
@@ -47,7 +48,7 @@ class TaggerModel(nn.Module):
         self.encoder = encoder
         self.crf, self.chars, self.pairs, self.words = crf, chars, pairs, words
         self.segments = nn.Embedding(len(SEGMENTS), segment_size) if segment_size else None
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.emit = nn.Linear(self.encoder.size, len(crf.tags))
         self.word_rows: Ints = np.zeros(0, np.int64)
         self.word_counts: Ints = np.zeros(0, np.int64)
