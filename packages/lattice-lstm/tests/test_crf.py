@@ -159,7 +159,7 @@ def test_constrained_tags_are_well_formed_and_the_best_of_those(lengths: list[in
         names = [NAMES[tag] for tag in tags[offsets[s] : offsets[s + 1]]]
         assert all(bool(model.allowed[NAMES.index(a), NAMES.index(b)]) for a, b in itertools.pairwise(names))
     # Well-formed sequences have all of the probability.
-    total = model.marginals(emissions, offsets).of_tags.sum(1)
+    total = model.believe(emissions, offsets)[1].of_tags.sum(1)
     torch.testing.assert_close(total, torch.ones_like(total))
 
 

@@ -10,6 +10,8 @@ Source: Section 3.4 of the paper. The published program has two more states and 
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -97,7 +99,9 @@ class LinearChainCRF(nn.Module):
         Raises:
             InputError: no tags of a sentence are allowed, or an emission is not a number.
         """
-        scores = self.scores(constrained or self.constrained)
+        return self._best(emissions, self.scores(constrained or self.constrained), offsets)
+
+    def _best(self, emissions: Tensor, scores: tuple[Tensor, Tensor, Tensor], offsets: Ints) -> Tensor:
         best, score = viterbi(emissions, *scores, offsets)
         if not bool(torch.isfinite(score).all()):
             wrong = int(torch.nonzero(~torch.isfinite(score))[0])
@@ -107,15 +111,19 @@ class LinearChainCRF(nn.Module):
         return best
 
     @torch.no_grad()
-    def marginals(self, emissions: Tensor, offsets: Ints, constrained: bool = True) -> Posterior:
-        """What the model believes of each character and of each span.
+    def believe(self, emissions: Tensor, offsets: Ints, constrained: bool = True) -> tuple[Tensor, Posterior]:
+        """The best tags, as `decode`, and what the model believes of each character and of each span.
 
         Args:
             emissions: (N, K)
             offsets: (S+1,)
             constrained: of well-formed tags only.
+
+        Raises:
+            InputError: as `decode`.
         """
-        return posterior(emissions, *self.scores(constrained or self.constrained), offsets)
+        scores = self.scores(constrained or self.constrained)
+        return self._best(emissions, scores, offsets), posterior(emissions, *scores, offsets)
 
 
 class Posterior:
@@ -151,12 +159,18 @@ class Posterior:
 
     def of_tags_at(self, sentence: int, start: int, tags: Sequence[int]) -> float:
         """Probability that a sentence has just these tags from `start` on; with B, M, E or S: that a span is an entity of its type."""
-        first = int(self.offsets[sentence]) + start
-        rows = range(first, first + len(tags))
-        log = self.alpha[first, tags[0]] + self.beta[rows[-1], tags[-1]] - self.log_partition[sentence]
-        for row, before, tag in zip(rows[1:], tags[:-1], tags[1:], strict=True):
-            log = log + self.transition[before, tag] + self.emissions[row, tag]
-        return min(1.0, float(log.exp()))
+        alpha, beta, log_z, emissions, transition = self._on_host
+        row = int(self.offsets[sentence]) + start
+        log = alpha[row, tags[0]] - log_z[sentence]
+        for before, tag in itertools.pairwise(tags):
+            row += 1
+            log += transition[before, tag] + emissions[row, tag]
+        return min(1.0, math.exp(log + beta[row, tags[-1]]))
+
+    @functools.cached_property
+    def _on_host(self) -> list[NDArray[np.float64]]:
+        parts = (self.alpha, self.beta, self.log_partition, self.emissions, self.transition)
+        return [one.cpu().numpy() for one in parts]
 
 
 def negative_log_likelihood(

@@ -97,9 +97,8 @@ class TaggerModel(nn.Module):
     @torch.no_grad()
     def believe(self, batch: Batch, constrained: bool = True) -> tuple[Tensor, Posterior]:
         """Best tags, and the posterior of all."""
-        emissions = self.emissions(batch)
-        tags = self.crf.decode(emissions, batch.offsets, constrained)
-        return tags, self.crf.marginals(emissions, batch.offsets, constrained)
+        found: tuple[Tensor, Posterior] = self.crf.believe(self.emissions(batch), batch.offsets, constrained)
+        return found
 
     @torch.no_grad()
     def shares(self, batch: Batch) -> Shares:

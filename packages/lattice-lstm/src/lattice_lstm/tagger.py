@@ -297,7 +297,8 @@ class Tagger:
     def _batches(self, sentences: Sequence[Sentence]) -> Iterator[tuple[list[int], Batch]]:
         """Sentences of similar length together, none of them empty, and which ones they are."""
         built = self.built
-        built.model.eval()
+        if built.model.training:
+            built.model.eval()
         full = sorted(
             (number for number, one in enumerate(sentences) if len(one)), key=lambda n: -len(sentences[n])
         )
