@@ -7,14 +7,13 @@ touches what the other writes, so that the number of threads changes no bit.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from offprints.threads import on_threads
 
 from lattice_lstm.cell import MERGES
 from lattice_lstm.compiled import compiled
@@ -46,7 +45,7 @@ class CompiledSteps:
                 *_arrays(*_state_of(states, d)),
             )
 
-        _in_each(directions, one)
+        on_threads(one, [(d,) for d in range(directions)])
         return states
 
     def backward(
@@ -76,7 +75,7 @@ class CompiledSteps:
                 *_arrays(gates[d], links[d], products, slots[d]),
             )
 
-        _in_each(directions, one)
+        on_threads(one, [(d,) for d in range(directions)])
         h, word_h, link = weight_gradients(states, lattice, gates[:, :, : 3 * size], slots, links)
         return Gradients(in_text_order(gates, lattice), products, h, word_h, link)
 
@@ -93,19 +92,6 @@ def _of_direction(direction: Direction) -> list[Any]:
 
 def _arrays(*tensors: Tensor) -> list[Any]:
     return [one.detach().contiguous().numpy() for one in tensors]
-
-
-def _in_each(directions: int, work: Callable[[int], None]) -> None:
-    if directions < 2 or torch.get_num_threads() < 2:
-        for d in range(directions):
-            work(d)
-    else:
-        list(_pool().map(work, range(directions)))
-
-
-@cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(2, "lattice-direction")
 
 
 @compiled
