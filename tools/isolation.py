@@ -31,6 +31,7 @@ IMPORT_NAMES = {
     "hydra-submitit-launcher": {"hydra_plugins"},
     "opencv-python-headless": {"cv2"},
     "pillow": {"PIL"},
+    "pytorch-crf": {"torchcrf"},
     "pyyaml": {"yaml"},
     "scikit-image": {"skimage"},
     "scikit-learn": {"sklearn"},
