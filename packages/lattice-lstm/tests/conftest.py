@@ -9,11 +9,11 @@ import pytest
 from hypothesis import settings
 
 from offprints.errors import MissingFile
-from offprints.testing import one_thread, recorded
+from offprints.testing import cuda, one_thread, recorded
 
 from lattice_lstm import Corpus, load_corpus
 
-__all__ = ["one_thread"]
+__all__ = ["cuda", "one_thread"]
 
 # A test states a fact, not a time; the slow reference is what the examples wait for.
 settings.register_profile("offprints", deadline=None, max_examples=40)

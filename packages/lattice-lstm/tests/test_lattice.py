@@ -345,7 +345,7 @@ def test_unknown_options_are_refused() -> None:
         LatticeLSTM(2, 2, 2, backend="cuda")
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.usefixtures("cuda")
 @pytest.mark.parametrize("merge", MERGES)
 def test_a_gpu_computes_what_the_cpu_does(merge: str) -> None:
     lengths, words = [6, 3], [[(0, 3, 1), (1, 6, 2), (2, 6, 2)], [(0, 3, 4)]]

@@ -172,7 +172,7 @@ def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
 
 
 class Killed(Exception):
-    pass
+    """What ends a training in the middle."""
 
 
 def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -58,8 +60,10 @@ def test_every_source_gives_the_same_laplacian(adjacency: np.ndarray) -> None:
         assert op.degree.numpy() == pytest.approx(adjacency.sum(1))
 
 
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="DGL 1.1.3 has no build for Python 3.12 and later")
 def test_a_dgl_batch_keeps_its_graphs_apart(adjacency: np.ndarray) -> None:
-    dgl = pytest.importorskip("dgl", reason="dgl is not installed: graphs of DGL are not looked at")
+    import dgl  # of the test extra: without it this fails
+
     u, v = np.nonzero(adjacency)
     graph = dgl.graph((u, v), num_nodes=8)
     graph.edata["w"] = torch.from_numpy(adjacency[u, v])

@@ -19,6 +19,10 @@ from ufg.node_data import NodeData
 from ufg.training import GraphTrainer, NodeTrainer, TrainingOptions
 
 
+class Stop(Exception):
+    """What ends a training in the middle."""
+
+
 @pytest.fixture(scope="module")
 def rings() -> NodeData:
     """Three rings of 60 nodes; the features say little of the ring, and only the neighbours together say more."""
@@ -81,9 +85,6 @@ def test_the_same_seed_gives_the_same_numbers_and_a_resume_too(rings: NodeData, 
     whole = NodeTrainer(net_for(rings), rings, OPTIONS, seed=3)
     whole.fit()
 
-    class Stop(Exception):
-        pass
-
     def stop(row: dict[str, float]) -> None:
         if row["epoch"] == 17:
             raise Stop
@@ -124,9 +125,6 @@ def test_training_on_graphs_resumes_to_the_same_bits(shapes: GraphData, tmp_path
 
     whole = trainer()
     whole.fit()
-
-    class Stop(Exception):
-        pass
 
     def stop(row: dict[str, float]) -> None:
         if row["epoch"] == 3:
