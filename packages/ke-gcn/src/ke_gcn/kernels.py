@@ -64,7 +64,7 @@ class Kernels(Protocol):
 
 
 def kernels(backend: str, device: torch.device) -> Kernels:
-    """The backend of that name; "auto" is numba on a CPU and torch elsewhere.
+    """The backend of that name; "auto" is numba on a CPU, Triton on a GPU where it is installed, and torch elsewhere.
 
     Raises:
         InputError: there is no such backend, it cannot run on the device, or DGL or Triton is not installed.
@@ -72,7 +72,8 @@ def kernels(backend: str, device: torch.device) -> Kernels:
     if backend not in BACKENDS:
         raise InputError(f"backend={backend!r} is unknown: one of {', '.join(BACKENDS)}")
     if backend == "auto":
-        backend = "numba" if device.type == "cpu" else "torch"
+        fused = "triton" if device.type == "cuda" and find_spec("triton") else "torch"
+        backend = "numba" if device.type == "cpu" else fused
     if backend == "triton":
         if device.type != "cuda":
             raise InputError(f"backend=triton computes on a GPU only; use backend=auto on {device}")
