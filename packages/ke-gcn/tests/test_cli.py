@@ -12,6 +12,8 @@ import torch
 
 from offprints.testing import Ended, call
 
+from ke_gcn.cli import curve
+
 SMALL = ["experiment=smoke", "threads=1"]
 
 
@@ -48,6 +50,17 @@ def test_the_main_job_leaves_results_figures_and_correspondences(trained: Path) 
         best["score"].ge(entities.groupby(entities.index // 10)["score"].transform("max")[best.index]).all()
     )
     assert pd.read_csv(trained / "relations.tsv", sep="\t")["left"].nunique() == 10
+
+
+def test_results_tell_a_long_training_in_few_rows_and_begin_and_end_where_it_does() -> None:
+    history = [{"epoch": i + 1.0, "train/loss": 1 / (i + 3)} for i in range(2_000)]
+    for row in history[9::10]:
+        row["valid/mrr"] = 2 / 3
+    told = curve(history)
+    assert len(told) == 60
+    assert (told[0]["epoch"], told[-1]["epoch"]) == (10, 2_000)
+    assert {row["valid/mrr"] for row in told} == {0.666667}
+    assert len(curve(history[:9])) == 9  # without a validation, all that there is
 
 
 def test_a_trained_alignment_is_evaluated_to_the_same_numbers(trained: Path, tmp_path: Path) -> None:

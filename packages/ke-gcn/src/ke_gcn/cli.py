@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -27,6 +28,7 @@ from ke_gcn.ranking import Metric, PairRanking
 from ke_gcn.runs import alignment_data, alignment_split, build_aligner, classification_data, open_run
 
 _SHOWN = 12
+_POINTS = 60
 _SUMMARY = ("hits@1", "hits@10", "mrr")
 
 
@@ -68,7 +70,7 @@ def align(config: Config, run: Run) -> Results:
     if rankings and config.evaluation.of == "entities":
         ranks = rankings["test"].ranks(side="left")
         run.figure("degree", figures.hits_by_degree(degrees[split.test[:, 0]], ranks <= 1))
-    details = {"best_epoch": outcome.best_epoch, "epochs": outcome.epochs, "history": outcome.history}
+    details = {"best_epoch": outcome.best_epoch, "epochs": outcome.epochs, "history": curve(outcome.history)}
     return Results(metrics, details)
 
 
@@ -109,8 +111,15 @@ def classify(config: Config, run: Run) -> Results:
         metrics["baseline/accuracy"] = float(np.mean(data.labels[split.test] == most_frequent))
     classifier.save(run.directory / "classifier.ckpt")
     run.figure("training", figures.training_curve(outcome.history))
-    details = {"best_epoch": outcome.best_epoch, "epochs": outcome.epochs, "history": outcome.history}
+    details = {"best_epoch": outcome.best_epoch, "epochs": outcome.epochs, "history": curve(outcome.history)}
     return Results(metrics, details)
+
+
+def curve(history: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
+    """What results.json tells of thousands of epochs: evaluated ones, evenly apart, to six digits; metrics.csv has all."""
+    looks = [row for row in history if any(name.startswith("valid/") for name in row)] or history
+    places = np.unique(np.linspace(0, len(looks) - 1, min(_POINTS, len(looks))).round().astype(int))
+    return [{name: float(f"{value:.6g}") for name, value in looks[i].items()} for i in places]
 
 
 def evaluate(config: Config, run: Run) -> Results:

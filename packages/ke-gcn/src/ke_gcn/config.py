@@ -60,7 +60,7 @@ class ModelConfig:
         update_relations: move the relations too.
         rel_relu: the ReLU on relations, as published.
         baseline: null, mtranse, gcn_align, rgcn, compgcn_sub, compgcn_mult, compgcn_corr or vr_gcn in the place of KE-GCN.
-        backend: auto, numba, torch, triton or dgl.
+        backend: auto (numba on a CPU; Triton on a GPU, where installed), numba, torch, triton or dgl.
     """
 
     score: str = "TransE"
