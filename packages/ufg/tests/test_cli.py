@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from offprints.paper import Paper
@@ -130,6 +131,12 @@ def test_a_set_of_graphs_is_trained_on_and_evaluated(tmp_path: Path) -> None:
     again = ufg(tmp_path, "task=evaluate", "checkpoint=run", "hydra.run.dir=again")
     assert again.code == 0, again.err
     assert metrics_of(tmp_path / "again")["test/accuracy"] == metrics_of(tmp_path / "run")["test/accuracy"]
+    said = ufg(tmp_path, "task=predict", "checkpoint=run", "hydra.run.dir=said")
+    assert said.code == 0, said.err
+    table = pd.read_csv(tmp_path / "said" / "predictions.tsv", sep="\t")
+    assert table["graph"].tolist() == list(range(188))
+    right = (table["predicted"] == table["known"])[table["split"] == "test"]
+    assert right.mean() == pytest.approx(metrics_of(tmp_path / "run")["test/accuracy"])
 
 
 @pytest.mark.parametrize(

@@ -6,19 +6,18 @@ import numpy as np
 import pandas as pd
 
 from offprints.app import Results, Run, command
-from offprints.errors import InputError
 from offprints.tables import show
 from offprints.training import reported
 
 from ufg import figures
+from ufg.applied import evaluate, predict
 from ufg.config import Config
-from ufg.node_data import NodeData
 from ufg.node_runs import compared, fit_nodes, load_nodes, node_metrics
 from ufg.qm7 import MOLECULES, atom_count_error, atom_count_test_error, element_count_error
-from ufg.runs import build_graph_net, build_graphs, build_transform, open_run, scaling
+from ufg.runs import build_graph_net, build_graphs, build_transform, scaling
 from ufg.signals import denoising, frame, frame_defects, signal, spectrum
 from ufg.studies import noise, sensitivity
-from ufg.training import GraphTrainer, NodeTrainer
+from ufg.training import GraphTrainer
 from ufg.transform import FrameletTransform
 
 
@@ -96,21 +95,6 @@ def graph(config: Config, run: Run) -> Results:
     return Results(metrics, {"best_epoch": outcome.best_epoch, "epochs": outcome.epochs})
 
 
-def evaluate(config: Config, run: Run) -> Results:
-    """Measure a trained network (checkpoint=RUN) on its test split."""
-    if config.checkpoint is None:
-        raise InputError("this task needs checkpoint=<run directory>")
-    opened = open_run(config.checkpoint)
-    run.dataset(opened.data.name, opened.data.checksums)
-    of = opened.config
-    if isinstance(opened.data, NodeData):
-        nodes = NodeTrainer(opened.net, opened.data, of.training, lambda_max=scaling(of.dataset))
-        return Results({"test/accuracy": nodes.accuracy("test")})
-    _, split = build_graphs(of.dataset, of.seed)
-    graphs = GraphTrainer(opened.net, opened.data, split, of.training, lambda_max=scaling(of.dataset))
-    return Results({f"test/{name}": value for name, value in graphs.measure("test").items()})
-
-
 main = command(
     "ufg",
     Config,
@@ -119,6 +103,7 @@ main = command(
         "node": node,
         "graph": graph,
         "evaluate": evaluate,
+        "predict": predict,
         "signal": signal,
         "spectrum": spectrum,
         "frame": frame,

@@ -33,8 +33,9 @@ class DatasetConfig:
     """Which graphs.
 
     Attributes:
-        name: digits (embedded); cora, citeseer, pubmed, coauthor_cs, coauthor_phy, amazon_photo, arxiv; of graphs proteins, mutag,
-            mutagenicity, nci1, dd, qm7, qm7_published.
+        name: digits (embedded); cora, citeseer, pubmed, coauthor_cs, coauthor_phy, amazon_photo, arxiv; own, a graph of yours; of graphs
+            proteins, mutag, mutagenicity, nci1, dd, qm7, qm7_published.
+        path: of name=own: a folder with edges.tsv, features.tsv and labels.tsv, or an npz.
         lambda_max: what a spectrum is scaled by: bound, lanczos, or a number.
         labelled: of digits: labels of each class.
         neighbours: of digits: neighbours that each is joined to.
@@ -44,6 +45,7 @@ class DatasetConfig:
     """
 
     name: str = "digits"
+    path: str | None = None
     lambda_max: str = "bound"
     labelled: int = 5
     neighbours: int = 10

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
@@ -36,6 +36,8 @@ class NodeData:
         test: nodes that are reported.
         weight: (E,) of the edges; None means 1.
         checksums: file -> sha256, for results.json.
+        node_names: N of them; None where nodes are numbers.
+        class_names: of each class; None where classes are numbers.
     """
 
     name: str
@@ -47,6 +49,8 @@ class NodeData:
     test: NDArray[np.int64]
     weight: NDArray[np.float64] | None = None
     checksums: Mapping[str, str] = field(default_factory=dict)
+    node_names: Sequence[str] | None = None
+    class_names: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         for split in ("train", "valid", "test"):

@@ -25,13 +25,14 @@ from ufg.graph_data import TU, GraphData, GraphSplit, random_split
 from ufg.layers import UFGPool
 from ufg.networks import UFGGraphNet, UFGNet
 from ufg.node_data import NodeData
+from ufg.own_graph import own_graph
 from ufg.planetoid import PLANETOID
 from ufg.qm7 import MOLECULES
 from ufg.shrink import Universal
 from ufg.training import checkpoint_fingerprint
 from ufg.transform import FrameletTransform
 
-NODE_SETS = ("digits", *PLANETOID, *COAUTHOR, ARXIV.name)
+NODE_SETS = ("digits", *PLANETOID, *COAUTHOR, ARXIV.name, "own")
 GRAPH_SETS = (*TU, "qm7", "qm7_published")
 
 
@@ -60,6 +61,12 @@ def build_nodes(options: DatasetConfig, seed: int) -> NodeData:
         if options.feature_noise:
             raise InputError("feature_noise moves words, and the features of arxiv are no words")
         data = ARXIV.load()
+    elif options.name == "own":
+        if options.path is None or options.feature_noise:
+            raise InputError(
+                "dataset.name=own needs dataset.path=<folder or npz>, and takes no feature_noise"
+            )
+        data = own_graph(options.path, seed if options.split is None else options.split)
     else:
         raise InputError(_unknown(options.name, NODE_SETS, "a graph with labelled nodes"))
     return data.with_rewired_edges(options.edge_noise, seed) if options.edge_noise else data

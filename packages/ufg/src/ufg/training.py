@@ -286,9 +286,21 @@ class GraphTrainer(EpochLoop[GraphBatch]):
         if self.is_classes:
             found["accuracy"] = accuracy(outputs, targets)
         else:
-            predicted = outputs.squeeze(1).double() * self.deviation + self.mean
-            found["mae"] = (predicted - targets).abs().mean()
+            found["mae"] = (self._numbers(outputs) - targets).abs().mean()
         return _read(found)
+
+    def predictions(self, split: str) -> NDArray[np.int64] | NDArray[np.float64]:
+        """(G,) of the graphs of a split: classes, or numbers in the unit of the data."""
+        outputs = self.outputs(split)
+        if self.is_classes:
+            return np.asarray(outputs.argmax(1).cpu(), np.int64)
+        learned = np.asarray(self._numbers(outputs).cpu(), np.float64)
+        known: NDArray[np.float64] = self.known[self.split[split].numpy()]
+        return learned + known
+
+    def _numbers(self, outputs: Tensor) -> Tensor:
+        """(G, 1) outputs -> (G,) of what is to be learned, in the unit of the data."""
+        return outputs.squeeze(1).double() * self.deviation + self.mean
 
     def _whole(self, split: str) -> GraphBatch:
         return self.op.cached(("split", split), lambda: self._batch(self.split[split]))
