@@ -39,7 +39,7 @@ def test_the_relational_layer_is_the_gradient_of_a_bilinear_form(awkward) -> Non
     graph = awkward()
     model = Baseline("rgcn", 9, 4, 6, 1).double()
     e, _ = model(graph)
-    weights, mixed = model.weights[0], model.coefficients[0]
+    weights, mixed = model.matrices(0), model.coefficients[0]
     rows = [special_cases.basis(mixed[way], weights[1 + 4 * way : 5 + 4 * way]) for way in range(2)]
     layer = GeneralConv(
         6,
@@ -54,7 +54,18 @@ def test_the_relational_layer_is_the_gradient_of_a_bilinear_form(awkward) -> Non
         graph, start, rows[0], inverse_r=rows[1], self_weight=torch.zeros(9, dtype=torch.float64)
     )
     expected = start @ weights[0] + graph.inverse_degree(torch.float64) * messages
-    torch.testing.assert_close(e, expected)
+    torch.testing.assert_close(e, torch.nn.functional.normalize(expected))
+
+
+@pytest.mark.parametrize("name", ["compgcn_sub", "compgcn_mult", "compgcn_corr", "rgcn", "vr_gcn"])
+def test_networks_with_matrices_cannot_meet_a_margin_by_growing(awkward, name: str) -> None:
+    model = Baseline(name, 9, 4, 6, 2).double()
+    torch.testing.assert_close(model.matrices(0)[0], torch.eye(6, dtype=torch.float64), atol=0.1, rtol=0)
+    with torch.no_grad():
+        for weights in model.weights:
+            weights.mul_(50)
+    e, _ = model(awkward())
+    torch.testing.assert_close(e.norm(dim=1), torch.ones(9, dtype=torch.float64))
 
 
 @pytest.mark.parametrize("name", BASELINES)

@@ -1,6 +1,7 @@
 """Other networks in the same trainer: what alignment gains from messages that are gradients of a distance.
 
-All begin with embeddings as KEGCN does, and give entities and relations; they differ in the layer:
+All begin with embeddings as KEGCN does, and give entities and relations; they differ in the layer. A matrix begins as the identity and
+moves slowly, and rows that come from matrices end at length 1: otherwise the margin is met by growing, and by heart.
 
 - mtranse: no convolution at all; TransE's loss on the triples beside that on the seeds (after Chen et al. 2017).
 - gcn_align: the normalised adjacency with self-loops, no matrix (Wang et al. 2018, structure channel).
@@ -27,6 +28,8 @@ from ke_gcn.steps import unit_rows
 CONVOLUTIONS = ("gcn_align", "rgcn", "compgcn_sub", "compgcn_mult", "compgcn_corr", "vr_gcn")
 BASELINES = ("mtranse", *CONVOLUTIONS)
 _BASES = 4
+_SLOW = 0.05  # of a matrix beside an embedding: Adam moves every number alike, and 200 of them add up in a product
+_REACH = 0.7  # margin of MTransE over sqrt(d): two random rows of length 1 are about 1.1 sqrt(d) apart
 _WAYS: tuple[Direction, Direction] = ("in", "out")
 
 
@@ -63,7 +66,7 @@ class MTransE(nn.Module):
         return unit_rows(self.entities), unit_rows(self.relations)
 
     def triple_loss(self, graph: Graph, generator: torch.Generator) -> Tensor:
-        """The mean over drawn triples of relu(|h + r - t| + 1 - |h' + r - t'|), one end of each replaced; a scalar."""
+        """The mean over drawn triples of relu(|h + r - t| + m - |h' + r - t'|), one end of each replaced; a scalar."""
         count = min(self.triples, len(graph))
         rows = torch.randint(len(graph), (count,), generator=generator)
         head, relation, tail = torch.from_numpy(graph.triples)[rows].to(graph.device).unbind(1)
@@ -73,7 +76,7 @@ class MTransE(nn.Module):
         true = (e[head] + r[relation] - e[tail]).abs().sum(1)
         wrong_head, wrong_tail = torch.where(at_head, drawn, head), torch.where(at_head, tail, drawn)
         false = (e[wrong_head] + r[relation] - e[wrong_tail]).abs().sum(1)
-        return torch.relu(true + 1 - false).mean()
+        return torch.relu(true + _REACH * e.shape[1] ** 0.5 - false).mean()
 
 
 class Baseline(nn.Module):
@@ -127,22 +130,28 @@ class Baseline(nn.Module):
     def forward(self, graph: Graph) -> tuple[Tensor, Tensor]:
         """Entities (N, d) and relations (R, d)."""
         e, r = unit_rows(self.entities), unit_rows(self.relations)
+        # As KE-GCN's DistMult begins: products of two small numbers would carry next to nothing.
         if self.name == "compgcn_mult":
-            r = (
-                r + 1
-            )  # as KE-GCN's DistMult begins: products of two small numbers would carry next to nothing
+            r = r + 1
+        elif self.name == "compgcn_corr":
+            r = r + torch.eye(1, r.shape[1], dtype=r.dtype, device=r.device)
         for layer in range(self.layers):
             e, r = self._layer(graph, layer, e, r)
             if layer < self.layers - 1:
                 e = torch.relu(e)
-        return e, r[: graph.num_relations]
+        return unit_rows(e) if len(self.weights) else e, r[: graph.num_relations]
+
+    def matrices(self, layer: int) -> Tensor:
+        """The matrices of a layer; (M, d, d)."""
+        slow = self.weights[layer]
+        return torch.eye(slow.shape[-1], dtype=slow.dtype, device=slow.device) + _SLOW * slow
 
     def _layer(self, graph: Graph, layer: int, e: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
         if self.name == "gcn_align":
             scale = (graph.degree + 1).rsqrt()[:, None].to(e.dtype)
             inside = scale * e
             return scale * (product(graph, adjacency(graph), inside) + inside), r
-        weights = self.weights[layer]
+        weights = self.matrices(layer)
         if self.name == "rgcn":
             assert self.coefficients is not None
             return self._relational(graph, e, weights, self.coefficients[layer]), r
