@@ -144,7 +144,8 @@ class Baseline(nn.Module):
     def matrices(self, layer: int) -> Tensor:
         """The matrices of a layer; (M, d, d)."""
         slow = self.weights[layer]
-        return torch.eye(slow.shape[-1], dtype=slow.dtype, device=slow.device) + _SLOW * slow
+        matrices: Tensor = torch.eye(slow.shape[-1], dtype=slow.dtype, device=slow.device) + _SLOW * slow
+        return matrices
 
     def _layer(self, graph: Graph, layer: int, e: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
         if self.name == "gcn_align":
