@@ -10,6 +10,8 @@ import pytest
 from offprints.errors import InputError
 
 from ke_gcn import cldr_twins, given_split, load_dbp15k, load_folders, split_pairs
+from ke_gcn.config import Config
+from ke_gcn.runs import alignment_split
 
 # N, E, relations of the raw triples, relations of the shared ones, highest degree, self-loops: counted once.
 DBP15K = {
@@ -90,3 +92,19 @@ def test_pairs_to_be_found_are_kept_apart_from_the_seeds(tmp_path: Path) -> None
         test.write_text(f"{line}\n")
         with pytest.raises(InputError, match=f"'{name}' is in a pair of .*seeds.tsv too"):
             load_folders(tmp_path / "a", tmp_path / "b", seeds, test=test)
+
+
+def test_shuffled_seeds_keep_no_partner_and_take_none_from_nearby() -> None:
+    config = Config()
+    data = cldr_twins()
+    right = alignment_split(config, data).train
+    config.dataset.shuffle_seeds = True
+    wrong = alignment_split(config, data).train
+    np.testing.assert_array_equal(wrong[:, 0], right[:, 0])
+    assert sorted(wrong[:, 1]) == sorted(right[:, 1])
+    place = {partner: row for row, partner in enumerate(right[:, 1].tolist())}
+    moved = np.array([place[partner] for partner in wrong[:, 1].tolist()]) - np.arange(len(right))
+    assert (moved != 0).all()
+    assert (
+        np.abs(moved).mean() > len(right) / 5
+    )  # a random order moves a third on average, the file's neighbour 1

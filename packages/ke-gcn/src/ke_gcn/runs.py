@@ -47,8 +47,10 @@ def alignment_split(config: Config, data: AlignmentData) -> Split:
         kind = cast(SplitKind, options.split)
         split = split_pairs(data.pairs, options.seed_share, options.valid_share, kind, config.seed)
     if options.shuffle_seeds:
+        # One random cycle: no seed keeps its partner, nor takes a neighbour's in the file, where related entities lie together.
+        cycle = np.random.default_rng(config.seed).permutation(len(split.train))
         wrong = split.train.copy()
-        wrong[:, 1] = np.roll(wrong[:, 1], 1)
+        wrong[cycle, 1] = split.train[np.roll(cycle, 1), 1]
         split = replace(split, train=wrong)
     return split
 
