@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,10 @@ def test_a_network_is_trained_on_it_and_labels_the_nodes_that_have_none(tmp_path
     unknown = table[table["split"] == ""]
     assert len(table) == 40 and len(unknown) == 12
     assert (unknown["known"] == "").all()
+    assert (
+        json.loads((tmp_path / "said" / "results.json").read_text())["metrics"]["predicted/without_label"]
+        == 12
+    )
     assert (unknown["predicted"] == "ring " + unknown["node"].str[0]).all()
     refused = call(main, "ufg", tmp_path, "task=node", "dataset.name=own", "hydra.run.dir=none")
     assert refused.code == 2 and "dataset.path" in refused.err

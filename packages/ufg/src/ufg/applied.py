@@ -36,7 +36,7 @@ def predict(config: Config, run: Run) -> Results:
     table = _applied(config, run).table()
     path = run.directory / "predictions.tsv"
     write_text(path, table.to_csv(sep="\t", index=False))
-    unknown = table[table["split"] == ""]
+    unknown = table[table["known"].astype(str) == ""]
     show((unknown if len(unknown) else table).head(_SHOWN), f"the first of {path}")
     return Results({"predicted": float(len(table)), "predicted/without_label": float(len(unknown))})
 
