@@ -11,26 +11,22 @@ with 503, and a sentence that says what is wrong. There is no authentication: it
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import MappingProxyType
+from http.server import ThreadingHTTPServer
 from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from offprints.errors import InputError
+from offprints.serving import Answer, TooMuch, json_server
+from offprints.together import Together
 
 from ukge.completion import Completion, Question
 from ukge.facts import Facts, Floats
-from ukge.together import Busy, Together
 
 Passes: TypeAlias = "Together[Facts | Question, Floats | pd.DataFrame]"
-_NONE: Mapping[str, str] = MappingProxyType({})
-_SECONDS = 10.0  # that a client may take to send its request
 
 
 @dataclass(frozen=True)
@@ -50,10 +46,6 @@ class Bounds:
     waiting: int = 64
 
 
-class TooMuch(InputError):
-    """A request asks for more than the bounds allow."""
-
-
 def server(
     completion: Completion, host: str = "127.0.0.1", port: int = 8000, bounds: Bounds | None = None
 ) -> ThreadingHTTPServer:
@@ -71,76 +63,14 @@ def server(
     limits = bounds or Bounds()
     # One pass at a time: torch uses every core for one product already.
     passes: Passes = Together(lambda asked: _score(completion, asked), limits.waiting)
-    answers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    answers: dict[str, Answer] = {
         "/confidence": lambda asked: _confidence(completion, passes, asked, limits),
         "/complete": lambda asked: _complete(completion, passes, asked, limits),
     }
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        timeout = _SECONDS
-
-        def do_GET(self) -> None:
-            if self.path != "/health":
-                self._send(404, {"error": f"no {self.path}; there is GET /health, POST {', '.join(answers)}"})
-                return
-            graph = completion.graph
-            self._send(
-                200, {"graph": graph.name, "entities": graph.num_entities, "relations": graph.num_relations}
-            )
-
-        def do_POST(self) -> None:
-            answer = answers.get(self.path)
-            if answer is None:
-                self._refuse(404, f"no {self.path}; there is GET /health, POST {', '.join(answers)}")
-                return
-            length = self.headers.get("Content-Length", "")
-            if not length.isdigit():
-                self._refuse(411, "a request needs its Content-Length")
-                return
-            if int(length) > limits.body:
-                self._refuse(413, f"the request has {length} bytes, more than {limits.body}")
-                return
-            try:
-                asked = json.loads(self.rfile.read(int(length)))
-                if not isinstance(asked, dict):
-                    raise InputError("the body must be a JSON object")
-                found = answer(asked)
-            except Busy as error:
-                self._send(503, {"error": str(error)}, {"Retry-After": "1"})
-            except TooMuch as error:
-                self._send(413, {"error": str(error)})
-            except InputError as error:
-                self._send(400, {"error": str(error)})
-            except (ValueError, RecursionError) as error:
-                self._send(400, {"error": f"the body is not JSON: {error}"})
-            else:
-                self._send(200, found)
-
-        def _refuse(self, status: int, why: str) -> None:
-            # The body was not read, so the connection cannot go on.
-            self.close_connection = True
-            self._send(status, {"error": why})
-
-        def _send(self, status: int, content: dict[str, Any], headers: Mapping[str, str] = _NONE) -> None:
-            body = json.dumps(content, allow_nan=False).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            for name, value in headers.items():
-                self.send_header(name, value)
-            if self.close_connection:
-                self.send_header("Connection", "close")
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *arguments: object) -> None:
-            """Requests are not logged: names in them may be private."""
-
-    try:
-        return ThreadingHTTPServer((host, port), Handler)
-    except (OSError, OverflowError) as error:
-        raise InputError(f"cannot listen on {host}:{port}: {error}") from error
+    graph = completion.graph
+    health = {"graph": graph.name, "entities": graph.num_entities, "relations": graph.num_relations}
+    return json_server(host, port, answers, health=health, body=limits.body)
 
 
 def _score(completion: Completion, asked: list[Facts | Question]) -> list[Floats | pd.DataFrame]:

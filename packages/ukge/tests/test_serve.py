@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 import torch
 
+from offprints.together import Together
+
 from ukge import UKGE, Completion, Facts, UncertainGraph
 from ukge.facts import Floats
 from ukge.serve import Bounds, server
-from ukge.together import Busy, Together
 
 PATIENCE = 30.0  # seconds, for a thread that never comes
 
@@ -27,52 +28,6 @@ def until(true: Callable[[], bool]) -> None:
     while not true():
         assert time.monotonic() < end, "the other threads never came"
         time.sleep(0.001)
-
-
-class Held:
-    """Doubles numbers once it is let go."""
-
-    def __init__(self) -> None:
-        self.passes: list[list[int]] = []
-        self.begun, self.go = threading.Event(), threading.Event()
-
-    def __call__(self, asked: list[int]) -> list[int]:
-        self.passes.append(asked)
-        self.begun.set()
-        assert self.go.wait(PATIENCE)
-        return [2 * number for number in asked]
-
-
-def test_what_comes_in_during_a_pass_is_one_next_pass() -> None:
-    held = Held()
-    together = Together(held, waiting=3)
-    with ThreadPoolExecutor(4) as pool:
-        first = pool.submit(together.ask, 1)
-        assert held.begun.wait(PATIENCE)
-        others = [pool.submit(together.ask, number) for number in (2, 3, 4)]
-        until(lambda: len(together._queue) == 3)
-        with pytest.raises(Busy, match="3 requests wait"):
-            together.ask(5)
-        held.go.set()
-        assert [first.result(PATIENCE), *(one.result(PATIENCE) for one in others)] == [2, 4, 6, 8]
-    assert held.passes[0] == [1]
-    assert [sorted(asked) for asked in held.passes[1:]] == [[2, 3, 4]]
-    assert together.ask(5) == 10  # there is room again
-
-
-def test_a_pass_that_fails_fails_for_all_of_it_and_the_next_one_is_made() -> None:
-    fail = True
-
-    def answer(asked: list[int]) -> list[int]:
-        if fail:
-            raise ZeroDivisionError
-        return asked
-
-    together = Together(answer)
-    with pytest.raises(ZeroDivisionError):
-        together.ask(1)
-    fail = False
-    assert together.ask(2) == 2
 
 
 def test_the_server_scores_waiting_requests_in_one_pass_and_refuses_the_next(

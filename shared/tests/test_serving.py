@@ -1,0 +1,163 @@
+"""Requests are answered, refused with a reason, or answered together; only so many may wait."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from offprints.errors import InputError
+from offprints.serving import TooMuch, json_server
+from offprints.together import Busy, Together
+
+PATIENCE = 30.0  # seconds, for a thread that never comes
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for other threads."""
+    end = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < end, "the other threads never came"
+        time.sleep(0.001)
+
+
+class Held:
+    """Doubles numbers once it is let go."""
+
+    def __init__(self) -> None:
+        self.passes: list[list[int]] = []
+        self.begun, self.go = threading.Event(), threading.Event()
+
+    def __call__(self, asked: list[int]) -> list[int]:
+        self.passes.append(asked)
+        self.begun.set()
+        assert self.go.wait(PATIENCE)
+        return [2 * number for number in asked]
+
+
+def test_what_comes_in_during_a_pass_is_one_next_pass() -> None:
+    held = Held()
+    together = Together(held, waiting=3)
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(together.ask, 1)
+        assert held.begun.wait(PATIENCE)
+        others = [pool.submit(together.ask, number) for number in (2, 3, 4)]
+        until(lambda: len(together._queue) == 3)
+        with pytest.raises(Busy, match="3 requests wait"):
+            together.ask(5)
+        held.go.set()
+        assert [first.result(PATIENCE), *(one.result(PATIENCE) for one in others)] == [2, 4, 6, 8]
+    assert held.passes[0] == [1]
+    assert [sorted(asked) for asked in held.passes[1:]] == [[2, 3, 4]]
+    assert together.ask(5) == 10  # there is room again
+
+
+def test_a_pass_that_fails_fails_for_all_of_it_and_the_next_one_is_made() -> None:
+    fail = True
+
+    def answer(asked: list[int]) -> list[int]:
+        if fail:
+            raise ZeroDivisionError
+        return asked
+
+    together = Together(answer)
+    with pytest.raises(ZeroDivisionError):
+        together.ask(1)
+    fail = False
+    assert together.ask(2) == 2
+
+
+def double(asked: dict[str, Any]) -> dict[str, Any]:
+    number = asked.get("number")
+    if number == "busy":
+        raise Busy("3 requests wait already; ask again later")
+    if not isinstance(number, int):
+        raise InputError('expected {"number": a whole number}')
+    if number > 100:
+        raise TooMuch(f"{number}, more than 100")
+    return {"number": 2 * number, "half of a pair": "\ud800"}
+
+
+@pytest.fixture
+def listening() -> Iterator[ThreadingHTTPServer]:
+    server = json_server(
+        "127.0.0.1", 0, {"/double": double}, health={"ready": True}, page=lambda: "<p>ü</p>", body=200
+    )
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def ask(
+    server: ThreadingHTTPServer, method: str, path: str, body: bytes | None = None, **headers: str
+) -> tuple[int, bytes, http.client.HTTPMessage]:
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=PATIENCE)
+    try:
+        connection.request(method, path, body, headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read(), answer.headers
+    finally:
+        connection.close()
+
+
+def test_objects_are_answered_and_a_connection_serves_several(listening: ThreadingHTTPServer) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", listening.server_port, timeout=PATIENCE)
+    for number in (3, 4):
+        connection.request("POST", "/double", json.dumps({"number": number}))
+        answer = connection.getresponse()
+        assert answer.status == 200
+        assert json.loads(answer.read()) == {"number": 2 * number, "half of a pair": "\ud800"}
+    connection.close()
+    status, body, _ = ask(listening, "GET", "/health")
+    assert (status, json.loads(body)) == (200, {"ready": True})
+    status, body, headers = ask(listening, "GET", "/")
+    assert (status, body.decode(), headers["Content-Type"]) == (200, "<p>ü</p>", "text/html; charset=utf-8")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "headers", "status", "message"),
+    [
+        ("GET", "/nowhere", None, {}, 404, "GET /, GET /health, POST /double"),
+        ("GET", "/../etc/passwd", None, {}, 404, "no /../etc/passwd"),
+        ("POST", "/nowhere", b"{}", {}, 404, "there is GET /"),
+        ("POST", "/double", b"{", {}, 400, "not JSON"),
+        ("POST", "/double", b"[" * 190, {}, 400, "not JSON"),
+        ("POST", "/double", b"\xff", {}, 400, "not JSON"),
+        ("POST", "/double", b"[1]", {}, 400, "a JSON object"),
+        ("POST", "/double", b'{"number": "x"}', {}, 400, "a whole number"),
+        ("POST", "/double", b'{"number": 101}', {}, 413, "more than 100"),
+        ("POST", "/double", b'{"number": "busy"}', {}, 503, "3 requests wait"),
+        ("POST", "/double", b" " * 201, {}, 413, "201 bytes, more than 200"),
+        ("POST", "/double", None, {"Content-Length": "-1"}, 411, "Content-Length"),
+        ("POST", "/double", None, {"Content-Length": "\u00b2"}, 411, "Content-Length"),
+    ],
+)
+def test_what_cannot_be_answered_is_refused_with_a_sentence(
+    listening: ThreadingHTTPServer,
+    method: str,
+    path: str,
+    body: bytes | None,
+    headers: dict[str, str],
+    status: int,
+    message: str,
+) -> None:
+    found, content, sent = ask(listening, method, path, body, **headers)
+    assert found == status
+    assert message in json.loads(content)["error"]
+    assert (sent["Retry-After"] == "1") == (status == 503)
+    assert ask(listening, "GET", "/health")[0] == 200  # and the server goes on
+
+
+def test_an_address_that_is_taken_is_said(listening: ThreadingHTTPServer) -> None:
+    with pytest.raises(InputError, match="cannot listen on"):
+        json_server("127.0.0.1", listening.server_port, {}, health={})
+    with pytest.raises(InputError, match="cannot listen on"):
+        json_server("127.0.0.1", 1 << 17, {}, health={})
