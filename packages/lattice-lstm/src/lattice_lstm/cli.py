@@ -29,11 +29,13 @@ from lattice_lstm.runs import (
     build_tagger,
     build_vectors,
     checksums_of,
+    dictionary_gain,
     every_second_name,
     new_names,
     open_tagger,
+    with_types,
 )
-from lattice_lstm.scores import Score, Scores, score_tags
+from lattice_lstm.scores import Scores, score_tags
 from lattice_lstm.tagger import Tagger
 
 _SHOWN = ("f1", "precision", "recall", "f1_compat")
@@ -59,15 +61,16 @@ def compare(config: Config, run: Run) -> Results:
         tagger, outcome = _fit(options, words, corpus, config, run, name, log=name == "lattice")
         taggers[name], histories[name] = tagger, outcome.history
         rows[name] = tagger.evaluate(corpus.split(split))
-    given, before = taggers["lattice"].with_words(new), taggers["lattice"].predict_tags(corpus.split(split))
-    after = given.predict_tags(corpus.split(split))
-    rows["lattice, dictionary given"] = score_tags(corpus.split(split), after, lexicon)
-    taggers["lattice"].save(run.directory / TAGGER)
+    lattice, sentences = taggers["lattice"], corpus.split(split)
+    given = lattice.with_words(new)
+    rows["lattice, dictionary given"] = given.evaluate(sentences)
+    rows["lattice, dictionary with types"] = with_types(lattice, new, sentences).evaluate(sentences)
+    lattice.save(run.directory / TAGGER)
     if all(one.by_length for one in rows.values()):
         run.figure("length", figures.by_length({name: one.by_length for name, one in rows.items()}))
     run.figure("training", figures.curves(histories, "valid/f1"))
     run.figure("f1", figures.bars({name: one.strict.f1 for name, one in rows.items()}, "test F1, strict"))
-    longest = max(corpus.split(split)[:50], key=lambda one: len(one.spans))
+    longest = max(sentences[:50], key=lambda one: len(one.spans))
     _explain(given, longest.text, run)
     table = [[name, *(one.metrics()[key] for key in _SHOWN)] for name, one in rows.items()]
     columns = ["tagger", "F1 (strict)", "precision", "recall", "F1 (compat)"]
@@ -80,7 +83,7 @@ def compare(config: Config, run: Run) -> Results:
         metrics |= {
             f"{name.replace(', ', '_').replace(' ', '_')}/{key}": one.metrics()[key] for key in _SHOWN
         }
-    return Results(metrics | _dictionary(new, corpus, split, before, after))
+    return Results(metrics | dictionary_gain(lattice, new, corpus, split, config.seed))
 
 
 def train(config: Config, run: Run) -> Results:
@@ -97,8 +100,7 @@ def train(config: Config, run: Run) -> Results:
     )
     tagger.save(run.directory / TAGGER)
     sentences = corpus.split(split)
-    predicted = tagger.predict_tags(sentences)
-    scores = score_tags(sentences, predicted, lexicon)
+    scores = score_tags(sentences, tagger.predict_tags(sentences), lexicon)
     show(scores.table(), f"{corpus.name}: {split} split, epoch {outcome.best_epoch}")
     run.figure("training", figures.curves({config.model.encoder: outcome.history}, "valid/f1"))
     if scores.by_length:
@@ -106,8 +108,7 @@ def train(config: Config, run: Run) -> Results:
     metrics = {f"{split}/{name}": value for name, value in scores.metrics().items()}
     metrics |= {f"valid/{name}": value for name, value in outcome.best.items()}
     if new:
-        after = tagger.with_words(new).predict_tags(sentences)
-        metrics |= _dictionary(new, corpus, split, predicted, after)
+        metrics |= dictionary_gain(tagger, new, corpus, split, config.seed)
     if config.model.encoder == "lattice" and sentences:
         _explain(tagger, max(sentences[:50], key=lambda one: len(one.spans)).text, run)
     details = {"best_epoch": outcome.best_epoch, "epochs": outcome.epochs, "history": outcome.history}
@@ -129,7 +130,7 @@ def predict(config: Config, run: Run) -> Results:
     asked = config.predict
     if asked.dictionary is not None:
         words = list(Lexicon.from_file(asked.dictionary, normalise_digits=tagger.options.normalise_digits))
-        tagger = tagger.with_words(words)
+        tagger = tagger.with_words(words, asked.dictionary_type)
         run.log.info("%d words from %s", len(words), asked.dictionary)
     if asked.file is not None:
         return _predict_file(tagger, Path(asked.file), run)
@@ -220,19 +221,6 @@ def _explain(tagger: Tagger, text: str, run: Run) -> None:
     found = tagger.explain(text)
     run.figure("gates", figures.gates(found))
     write_text(run.directory / "explanation.html", explanation_page(found))
-
-
-def _dictionary(
-    words: list[str], corpus: Corpus, split: str, before: list[list[str]], after: list[list[str]]
-) -> dict[str, float]:
-    """What a dictionary given afterwards is worth: recall of the entities that are its words, and F1 of all."""
-    metrics = {"dictionary/words": float(len(words))}
-    dictionary = Lexicon(words, normalise_digits=False)
-    for name, predicted in (("before", before), ("after", after)):
-        scores = score_tags(corpus.split(split), predicted, dictionary)
-        metrics[f"dictionary/recall_{name}"] = (scores.in_lexicon or Score()).recall
-        metrics[f"dictionary/f1_{name}"] = scores.strict.f1
-    return metrics
 
 
 def _predict_file(tagger: Tagger, path: Path, run: Run) -> Results:

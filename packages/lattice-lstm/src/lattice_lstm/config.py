@@ -88,13 +88,15 @@ class PredictConfig:
     Attributes:
         text: a sentence.
         file: UTF-8, a sentence a line; entities go to entities.jsonl, a line for each.
-        dictionary: file of words that join the lexicon; see lexicon.source.
+        dictionary: file of entities that the tagger shall look out for; see lexicon.source for its forms.
+        dictionary_type: the type of all of them; null does not say.
         explain: of `text`, write which words the lattice read to explanation.html, and draw them.
     """
 
     text: str | None = None
     file: str | None = None
     dictionary: str | None = None
+    dictionary_type: str | None = None
     explain: bool = True
 
 

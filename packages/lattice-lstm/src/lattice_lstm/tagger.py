@@ -13,7 +13,7 @@ import copy
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +27,7 @@ from offprints.training import Outcome
 
 from lattice_lstm.building import BuiltTagger, TaggerOptions, Vocabularies, build, vocabularies_of
 from lattice_lstm.corpus import Sentence
+from lattice_lstm.dictionary import GIVEN, WORD, DrawnDictionary
 from lattice_lstm.features import Batch, character_tags, choose, word_tags
 from lattice_lstm.lexicon import Lexicon
 from lattice_lstm.scores import Scores, score_tags
@@ -109,6 +110,7 @@ class Tagger:
         self.vectors = {"chars": char_vectors, "words": word_vectors, "pairs": pair_vectors}
         self.seed, self.device = seed, torch.device(device)
         self._built: BuiltTagger | None = None
+        self.marks: Ints | None = None  # which words of the lexicon are of a dictionary
 
     @property
     def built(self) -> BuiltTagger:
@@ -124,7 +126,7 @@ class Tagger:
     @property
     def types(self) -> list[str]:
         """The types of entities that it knows."""
-        return sorted({tag[2:] for tag in self.built.vocabularies.tags if tag != "O"})
+        return list(self.built.vocabularies.types)
 
     def fit(
         self,
@@ -161,12 +163,19 @@ class Tagger:
             self.seed,
         )
         built.model.to(self.device)
-        encoded = built.features.encode(train)
+        drawn, features = None, built.features
+        if self.options.learns_dictionaries:
+            types = built.vocabularies.types
+            drawn = DrawnDictionary.of(train, self.lexicon, types, self.options.dictionary)
+            built.look_up(drawn.lexicon)  # where the words of ours keep their numbers
+            features = replace(features, lexicon=drawn.lexicon)
+        encoded = features.encode(train)
         trainer = Trainer(
             built.model,
             encoded,
             self._tags_of(train, encoded.word_starts, encoded.word_offsets),
             training or TrainingOptions(),
+            dictionary=drawn,
             seed=self.seed,
             device=self.device,
             validate=(lambda: self.evaluate(valid).metrics()) if len(valid) else None,
@@ -175,7 +184,10 @@ class Tagger:
             on_epoch=on_epoch,
             uninterrupted=uninterrupted,
         )
-        return trainer.fit()
+        outcome = trainer.fit()
+        if drawn is not None:
+            built.look_up(self.lexicon)
+        return outcome
 
     def predict(self, texts: Iterable[str]) -> list[list[Entity]]:
         """The entities in each text; a text is one sentence, of any length, and may be empty."""
@@ -216,17 +228,33 @@ class Tagger:
         Raises:
             InputError: nothing is fitted yet, the network takes no lexicon, or digits are read differently.
         """
-        if self.options.encoder not in ("lattice", "softlexicon"):
-            raise InputError(f"a tagger with encoder={self.options.encoder!r} looks at no lexicon")
+        self._require_lookup()
         if lexicon.normalise_digits != self.options.normalise_digits:
             raise InputError("the lexicon and the tagger differ in whether digits read as 0")
-        other = copy.copy(self)
-        other.lexicon, other._built = lexicon, self.built.with_lexicon(lexicon)
-        return other
+        return self._with(lexicon, None)
 
-    def with_words(self, words: Iterable[str]) -> Tagger:
-        """The same weights with further words in the lexicon; see `with_lexicon`."""
-        return self.with_lexicon(self.lexicon.extended(words))
+    def with_words(self, words: Iterable[str], type: str | None = None) -> Tagger:
+        """The same weights with a dictionary of entities: words that join the lexicon, or are in it already.
+
+        A network that was trained with `TaggerOptions.dictionary` trusts them; to another one they are words like others.
+
+        Args:
+            words: of the dictionary.
+            type: of its entities; None does not say.
+
+        Raises:
+            InputError: as `with_lexicon`, or there is no such type.
+        """
+        if type is not None and type not in self.types:
+            raise InputError(f"there is no type {type!r} of entities: one of {', '.join(self.types)}")
+        words = list(words)
+        self._require_lookup()
+        lexicon = self.lexicon.extended(words)
+        marks = np.full(len(lexicon), WORD, np.int64)
+        if self.marks is not None:
+            marks[: len(self.marks)] = self.marks
+        marks[lexicon.find(words)] = GIVEN if type is None else GIVEN + 1 + self.types.index(type)
+        return self._with(lexicon, marks)
 
     def explain(self, text: str) -> Explanation:
         """Which words of the lexicon a lattice tagger read in a sentence, and how much each was worth.
@@ -257,6 +285,7 @@ class Tagger:
             "seed": self.seed,
             "vocabularies": asdict(built.vocabularies),
             "lexicon": torch.from_numpy(np.frombuffer("\n".join(self.lexicon).encode(), np.uint8).copy()),
+            "marks": None if self.marks is None else torch.from_numpy(self.marks).to(torch.int16),
             "model": built.model.state_dict(),
         }
         checkpoint.save(Path(path), state, _KIND, "", step=0)
@@ -277,7 +306,18 @@ class Tagger:
         tagger._built = build(options, vocabularies, lexicon, {}, tagger.seed)
         tagger.built.model.load_state_dict(state["model"])
         tagger.built.model.to(tagger.device).eval()
-        return tagger
+        marks = state["marks"]
+        return tagger if marks is None else tagger._with(lexicon, marks.numpy().astype(np.int64))
+
+    def _require_lookup(self) -> None:
+        if not self.options.looks_words_up:
+            raise InputError(f"a tagger with encoder={self.options.encoder!r} looks at no lexicon")
+
+    def _with(self, lexicon: Lexicon, marks: Ints | None) -> Tagger:
+        other = copy.copy(self)
+        other.lexicon, other.marks = lexicon, marks
+        other._built = self.built.with_lexicon(lexicon, marks)
+        return other
 
     def _predict(self, texts: Sequence[str]) -> list[list[Entity]]:
         names = self.built.vocabularies.tags

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from offprints.checkpoint import Checkpoints, fingerprint
 from offprints.training import EpochLoop, LoopOptions
 
+from lattice_lstm.dictionary import DrawnDictionary
 from lattice_lstm.features import Batch, Encoded, choose
 from lattice_lstm.model import TaggerModel
 from lattice_lstm.tables import SymbolTable, WordTable
@@ -65,6 +66,7 @@ class Trainer(EpochLoop[Batch]):
         encoded: the training sentences.
         tags: of all their units.
         options: how.
+        dictionary: whose names are drawn anew in every epoch, where the words of `encoded` are those of its lexicon; None draws none.
         seed: of the order of the sentences and of dropouts.
         device: of the model.
         validate: metrics on the validation split; None keeps the last epoch.
@@ -84,6 +86,7 @@ class Trainer(EpochLoop[Batch]):
         tags: Ints,
         options: TrainingOptions,
         *,
+        dictionary: DrawnDictionary | None = None,
         seed: int = 0,
         device: torch.device | str = "cpu",
         validate: Callable[[], dict[str, float]] | None = None,
@@ -94,7 +97,7 @@ class Trainer(EpochLoop[Batch]):
         uninterrupted: Callable[[], AbstractContextManager[None]] | None = None,
     ) -> None:
         self.model, self.encoded, self.tags, self.options = model, encoded, tags, options
-        self.device = torch.device(device)
+        self.device, self.dictionary = torch.device(device), dictionary
         self.order = torch.Generator().manual_seed(seed)
         checkpoints = None
         if directory is not None:
@@ -119,8 +122,12 @@ class Trainer(EpochLoop[Batch]):
         return math.ceil(len(self.encoded) / self.options.batch_size)
 
     def batches(self, done: int) -> Iterator[Batch]:
-        for chosen in self._drawn()[done:]:
-            yield choose(self.encoded, chosen, self.tags).to(self.device)
+        order, encoded = self._drawn(), self.encoded
+        if self.dictionary is not None:
+            seed = int(torch.randint(1 << 62, (), generator=self.order))
+            encoded = replace(encoded, marks=self.dictionary.draw(seed))
+        for chosen in order[done:]:
+            yield choose(encoded, chosen, self.tags).to(self.device)
 
     def step(self, batch: Batch) -> Tensor:
         self.optimizer.zero_grad(set_to_none=True)
