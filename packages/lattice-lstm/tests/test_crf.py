@@ -202,3 +202,16 @@ def test_extreme_emissions_neither_vanish_nor_overflow() -> None:
     # 0 0 0 and 1 1 x score alike: 1e4; the loss is the log of three.
     assert loss.item() == pytest.approx(math.log(3), abs=1e-9)
     assert emissions.grad is not None and bool(torch.isfinite(emissions.grad).all())
+
+
+def test_without_learnt_scores_each_tag_is_a_softmax_of_its_own() -> None:
+    crf = LinearChainCRF(["O", "B-X", "E-X"], learnt=False)
+    emissions = torch.randn(7, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    tags, offsets = torch.tensor([0, 1, 2, 0, 0, 2, 1]), np.array([0, 4, 7])
+    loss = crf.nll(emissions, tags, offsets)
+    wanted = torch.nn.functional.cross_entropy(emissions, tags, reduction="sum")
+    torch.testing.assert_close(loss, wanted)
+    (grad,) = torch.autograd.grad(loss, emissions)
+    torch.testing.assert_close(grad, torch.autograd.grad(wanted, emissions)[0])
+    assert crf.decode(emissions, offsets, constrained=False).tolist() == emissions.argmax(1).tolist()
+    assert not any(one.requires_grad for one in crf.parameters())

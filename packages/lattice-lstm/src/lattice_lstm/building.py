@@ -56,6 +56,7 @@ class TaggerOptions:
         unknown_share: how often in training a character that occurs once is taken for an unknown one.
         shared_words: one table of words for both directions; the published program has two.
         merge: how words and characters make a cell: gated as published, or equal, sum, keep.
+        crf: score neighbouring tags; without, each has a softmax of its own.
         constrained: predict well-formed tags alone.
         constrained_loss: train with well-formed tags alone.
         normalise_digits: read every digit as 0.
@@ -76,6 +77,7 @@ class TaggerOptions:
     unknown_share: float = 0.5
     shared_words: bool = True
     merge: str = "gated"
+    crf: bool = True
     constrained: bool = True
     constrained_loss: bool = False
     normalise_digits: bool = True
@@ -227,7 +229,7 @@ def build(
     width = chars.size + (pairs.size if pairs else 0) + (_SEGMENT_SIZE if options.softword else 0)
     model = TaggerModel(
         _encoder(options, width, words.size if words else 0),
-        LinearChainCRF(vocabularies.tags, options.constrained_loss),
+        LinearChainCRF(vocabularies.tags, options.constrained_loss, options.crf),
         chars,
         pairs,
         _SEGMENT_SIZE if options.softword else 0,

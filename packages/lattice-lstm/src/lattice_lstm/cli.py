@@ -28,6 +28,7 @@ from lattice_lstm.runs import (
     build_lexicon,
     build_tagger,
     build_vectors,
+    calibration_errors,
     checksums_of,
     dictionary_gain,
     every_second_name,
@@ -98,17 +99,20 @@ def train(config: Config, run: Run) -> Results:
     tagger, outcome = _fit(
         config.model, lexicon.without(new) if new else lexicon, corpus, config, run, "training"
     )
-    tagger.save(run.directory / TAGGER)
     sentences = corpus.split(split)
     scores = score_tags(sentences, tagger.predict_tags(sentences), lexicon)
+    metrics = {f"{split}/{name}": value for name, value in scores.metrics().items()}
+    metrics |= {f"valid/{name}": value for name, value in outcome.best.items()}
+    metrics |= {f"{split}/{name}": value for name, value in calibration_errors(tagger, sentences).items()}
+    if new:
+        metrics |= dictionary_gain(tagger, new, corpus, split, config.seed)
+    if not run.fabric.is_global_zero:
+        return Results(metrics)
+    tagger.save(run.directory / TAGGER)
     show(scores.table(), f"{corpus.name}: {split} split, epoch {outcome.best_epoch}")
     run.figure("training", figures.curves({config.model.encoder: outcome.history}, "valid/f1"))
     if scores.by_length:
         run.figure("length", figures.by_length({config.model.encoder: scores.by_length}))
-    metrics = {f"{split}/{name}": value for name, value in scores.metrics().items()}
-    metrics |= {f"valid/{name}": value for name, value in outcome.best.items()}
-    if new:
-        metrics |= dictionary_gain(tagger, new, corpus, split, config.seed)
     if config.model.encoder == "lattice" and sentences:
         _explain(tagger, max(sentences[:50], key=lambda one: len(one.spans)).text, run)
     details = {"best_epoch": outcome.best_epoch, "epochs": outcome.epochs, "history": outcome.history}
@@ -121,7 +125,8 @@ def evaluate(config: Config, run: Run) -> Results:
     corpus, split = _corpus(config, run), config.evaluation.split
     scores = tagger.evaluate(corpus.split(split))
     show(scores.table(), f"{corpus.name}: {split} split")
-    return Results({f"{split}/{name}": value for name, value in scores.metrics().items()})
+    metrics = scores.metrics() | calibration_errors(tagger, corpus.split(split))
+    return Results({f"{split}/{name}": value for name, value in metrics.items()})
 
 
 def predict(config: Config, run: Run) -> Results:

@@ -14,6 +14,7 @@ from offprints.data import data_root
 from offprints.errors import InputError, MissingFile
 
 from lattice_lstm.building import TaggerOptions
+from lattice_lstm.calibration import expected_error
 from lattice_lstm.config import DatasetConfig, LexiconConfig, VectorsConfig
 from lattice_lstm.corpus import Corpus, Sentence, read_conll
 from lattice_lstm.datasets import load_corpus
@@ -205,6 +206,15 @@ def dictionary_gain(
             f"dictionary/f1_{name}": scores.strict.f1,
         }
     return metrics
+
+
+def calibration_errors(tagger: Tagger, sentences: Sequence[Sentence]) -> dict[str, float]:
+    """Expected calibration error of the probabilities of entities, and what it would be if they were not calibrated."""
+    said, right = tagger.believed(sentences)
+    return {
+        "ece": expected_error(tagger.calibration(said), right),
+        "ece_uncalibrated": expected_error(said, right),
+    }
 
 
 def open_tagger(checkpoint: str | Path, device: object = "cpu") -> Tagger:

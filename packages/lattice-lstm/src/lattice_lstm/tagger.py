@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from offprints import checkpoint
@@ -26,12 +27,13 @@ from offprints.errors import InputError
 from offprints.training import Outcome
 
 from lattice_lstm.building import BuiltTagger, TaggerOptions, Vocabularies, build, vocabularies_of
+from lattice_lstm.calibration import Calibration, Floats, calibrate
 from lattice_lstm.corpus import Sentence
 from lattice_lstm.dictionary import GIVEN, WORD, DrawnDictionary
 from lattice_lstm.features import Batch, character_tags, choose, word_tags
 from lattice_lstm.lexicon import Lexicon
 from lattice_lstm.scores import Scores, score_tags
-from lattice_lstm.tags import lenient_spans
+from lattice_lstm.tags import Span, lenient_spans
 from lattice_lstm.training import Trainer, TrainingOptions
 from lattice_lstm.trie import Ints
 from lattice_lstm.vectors import Vectors
@@ -48,7 +50,7 @@ class Entity(NamedTuple):
         end: after its last one.
         type: such as "PER".
         text: its characters.
-        score: the model's probability that just this span is an entity of this type.
+        score: the probability that just this span is an entity of this type, calibrated on the validation sentences.
     """
 
     start: int
@@ -111,6 +113,7 @@ class Tagger:
         self.seed, self.device = seed, torch.device(device)
         self._built: BuiltTagger | None = None
         self.marks: Ints | None = None  # which words of the lexicon are of a dictionary
+        self.calibration = Calibration()
 
     @property
     def built(self) -> BuiltTagger:
@@ -138,7 +141,7 @@ class Tagger:
         on_epoch: Callable[[dict[str, float]], None] | None = None,
         uninterrupted: Callable[[], AbstractContextManager[None]] | None = None,
     ) -> Outcome:
-        """Train; validation sentences, where there are some, choose the epoch by their strict F1.
+        """Train; validation sentences, where there are some, choose the epoch by their strict F1 and calibrate the probabilities.
 
         Args:
             train: to learn from; all vocabularies come from these alone.
@@ -187,6 +190,7 @@ class Tagger:
         outcome = trainer.fit()
         if drawn is not None:
             built.look_up(self.lexicon)
+        self.calibration = calibrate(*self.believed(valid))
         return outcome
 
     def predict(self, texts: Iterable[str]) -> list[list[Entity]]:
@@ -195,13 +199,22 @@ class Tagger:
 
     def stream(self, texts: Iterable[str], chunk: int = 2048) -> Iterator[list[Entity]]:
         """As `predict`, of so many texts at a time, for more of them than memory holds."""
-        waiting: list[str] = []
+        waiting: list[Sentence] = []
         for text in texts:
-            waiting.append(text)
+            waiting.append(_untagged(text))
             if len(waiting) == chunk:
                 yield from self._predict(waiting)
                 waiting = []
         yield from self._predict(waiting)
+
+    def believed(self, sentences: Sequence[Sentence]) -> tuple[Floats, NDArray[np.bool_]]:
+        """What the network says of the entities that it finds, before calibration (n,), and whether each is right (n,)."""
+        found = self._predict(sentences, Calibration())
+        gold = [set(one.spans) for one in sentences]
+        pairs = [
+            (one.score, Span(*one[:3]) in own) for ones, own in zip(found, gold, strict=True) for one in ones
+        ]
+        return np.array([score for score, _ in pairs]), np.array([right for _, right in pairs], np.bool_)
 
     def predict_tags(self, sentences: Sequence[Sentence]) -> list[list[str]]:
         """BMES tags of the characters of each sentence; what they are tagged with already is not looked at."""
@@ -270,7 +283,7 @@ class Tagger:
         self.built.model.eval()
         shares = self.built.model.shares(batch)
         words = self.lexicon.words_in(text)
-        entities = self._predict([text])[0]
+        entities = self._predict([_untagged(text)])[0]
         return Explanation(text, words, shares.words.mean(2).cpu(), shares.own.mean(2).cpu(), entities)
 
     def save(self, path: Path | str) -> None:
@@ -286,6 +299,7 @@ class Tagger:
             "vocabularies": asdict(built.vocabularies),
             "lexicon": torch.from_numpy(np.frombuffer("\n".join(self.lexicon).encode(), np.uint8).copy()),
             "marks": None if self.marks is None else torch.from_numpy(self.marks).to(torch.int16),
+            "calibration": asdict(self.calibration),
             "model": built.model.state_dict(),
         }
         checkpoint.save(Path(path), state, _KIND, "", step=0)
@@ -306,6 +320,7 @@ class Tagger:
         tagger._built = build(options, vocabularies, lexicon, {}, tagger.seed)
         tagger.built.model.load_state_dict(state["model"])
         tagger.built.model.to(tagger.device).eval()
+        tagger.calibration = Calibration(**state["calibration"])
         marks = state["marks"]
         return tagger if marks is None else tagger._with(lexicon, marks.numpy().astype(np.int64))
 
@@ -319,19 +334,26 @@ class Tagger:
         other._built = self.built.with_lexicon(lexicon, marks)
         return other
 
-    def _predict(self, texts: Sequence[str]) -> list[list[Entity]]:
-        names = self.built.vocabularies.tags
-        out: list[list[Entity]] = [[] for _ in texts]
-        for chosen, batch in self._batches([_untagged(text) for text in texts]):
+    def _predict(
+        self, sentences: Sequence[Sentence], calibration: Calibration | None = None
+    ) -> list[list[Entity]]:
+        names, calibrated = self.built.vocabularies.tags, calibration or self.calibration
+        found: list[tuple[int, int, int, str]] = []  # sentence, first and last character, type
+        scores: list[float] = []
+        for chosen, batch in self._batches(sentences):
             tags, belief = self.built.model.believe(batch, self.options.constrained)
             units = tags.cpu().numpy()
             for place, number in enumerate(chosen):
                 own = units[batch.offsets[place] : batch.offsets[place + 1]]
                 starts = None if batch.words is None else _own_starts(batch, place)
                 for begin, end, kind in lenient_spans([names[tag] for tag in own]):
-                    score = belief.of_tags_at(place, begin, own[begin:end].tolist())
+                    scores.append(belief.of_tags_at(place, begin, own[begin:end].tolist()))
                     first, last = (begin, end) if starts is None else (int(starts[begin]), int(starts[end]))
-                    out[number].append(Entity(first, last, kind, texts[number][first:last], score))
+                    found.append((number, first, last, kind))
+        out: list[list[Entity]] = [[] for _ in sentences]
+        for (number, first, last, kind), score in zip(found, calibrated(scores).tolist(), strict=True):
+            text = "".join(sentences[number].characters[first:last])
+            out[number].append(Entity(first, last, kind, text, score))
         return out
 
     def _batches(self, sentences: Sequence[Sentence]) -> Iterator[tuple[list[int], Batch]]:
