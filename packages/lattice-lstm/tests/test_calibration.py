@@ -15,7 +15,9 @@ def test_two_numbers_undo_a_model_that_is_too_sure() -> None:
     draw = np.random.default_rng(0)
     true = draw.random(20_000)
     right = draw.random(len(true)) < true
-    too_sure = 1 / (1 + np.exp(-(3 * log_odds(true) + 1)))  # so that a third of (its log-odds less 1) is right
+    too_sure = 1 / (
+        1 + np.exp(-(3 * log_odds(true) + 1))
+    )  # so that a third of (its log-odds less 1) is right
     found = calibrate(too_sure, right)
     assert found.slope == pytest.approx(1 / 3, abs=0.02) and found.bias == pytest.approx(-1 / 3, abs=0.05)
     assert expected_error(too_sure, right) > 0.1

@@ -312,6 +312,9 @@ def test_vectors_are_read_from_text_and_arrays(tmp_path: Path, caplog: pytest.Lo
     np.savez(tmp_path / "v.npz", words=np.array(["a", "b"]), vec=np.ones((2, 3)))
     table, found = read_vectors(tmp_path / "v.npz").table(["A", "z", "b"], unit=True)
     assert found == 2 and table[0].norm().item() == pytest.approx(1)
+    table, _ = read_vectors(tmp_path / "v.npz").table(["A", *map(str, range(300))], unit=False)
+    assert table[0].tolist() == [1, 1, 1]
+    assert table[1:].norm(dim=1).mean().item() == pytest.approx(3**0.5, rel=0.1)  # drawn as long as it
     np.savez(tmp_path / "bad.npz", words=np.array(["a", "b"]), vec=np.array([[1.0, 1], [np.nan, 1]]))
     with pytest.raises(DataError, match="'b'"):
         read_vectors(tmp_path / "bad.npz")

@@ -53,6 +53,8 @@ class TaggerOptions:
         own_dropout: how often in training a word is taken for one without an own vector.
         dictionary: share of the names of training sentences that are read as words of a dictionary, so that one given later is trusted; of
             composed words alone.
+        unit_vectors: scale pretrained vectors of characters and pairs to length 1, as published; Adam's steps are so long that they would
+            soon be forgotten.
         unknown_share: how often in training a character that occurs once is taken for an unknown one.
         shared_words: one table of words for both directions; the published program has two.
         merge: how words and characters make a cell: gated as published, or equal, sum, keep.
@@ -74,6 +76,7 @@ class TaggerOptions:
     words: str = "composed"
     own_dropout: float = 0.2
     dictionary: float = 0.3
+    unit_vectors: bool = False
     unknown_share: float = 0.5
     shared_words: bool = True
     merge: str = "gated"
@@ -223,7 +226,9 @@ def build(
     chars = _char_table(options, vocabularies, given, seed)
     pairs = None
     if options.bichar:
-        start = _first(vocabularies.pairs, vectors.get("pairs"), options.char_size, True, seed + 1)
+        start = _first(
+            vocabularies.pairs, vectors.get("pairs"), options.char_size, options.unit_vectors, seed + 1
+        )
         pairs = SymbolTable(start)
     words = _word_table(options, vocabularies, vectors.get("words"), chars.size, seed + 2)
     width = chars.size + (pairs.size if pairs else 0) + (_SEGMENT_SIZE if options.softword else 0)
@@ -255,12 +260,12 @@ _SEGMENT_SIZE = 20
 def _char_table(
     options: TaggerOptions, vocabularies: Vocabularies, given: Vectors | None, seed: int
 ) -> SymbolTable:
-    trained = _first(vocabularies.chars, given, options.char_size, True, seed)
+    trained = _first(vocabularies.chars, given, options.char_size, options.unit_vectors, seed)
     fixed = None
     if vocabularies.fixed_chars:
         fixed = torch.zeros(len(vocabularies.fixed_chars), trained.shape[1])
         if given is not None:
-            fixed = given.table(vocabularies.fixed_chars, unit=True)[0]
+            fixed = given.table(vocabularies.fixed_chars, unit=options.unit_vectors)[0]
     rare = torch.tensor([False, *(count == 1 for count in vocabularies.char_counts)])
     return SymbolTable(trained, fixed, rare, options.unknown_share)
 
@@ -286,7 +291,8 @@ def _first(names: Sequence[str], given: Vectors | None, size: int, unit: bool, s
     if given is None:
         return drawn(len(names) + 1, size, seed)
     found = given.table(names, unit=unit, seed=seed)[0]
-    return torch.cat([drawn(1, given.size, seed + 100), found])
+    unknown = drawn(1, given.size, seed + 100) * (1.0 if unit else given.length)
+    return torch.cat([unknown, found])
 
 
 def _encoder(options: TaggerOptions, width: int, word_size: int) -> nn.Module:

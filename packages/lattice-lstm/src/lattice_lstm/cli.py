@@ -37,6 +37,7 @@ from lattice_lstm.runs import (
     with_types,
 )
 from lattice_lstm.scores import Scores, score_tags
+from lattice_lstm.serve import Bounds, server
 from lattice_lstm.tagger import Tagger
 
 _SHOWN = ("f1", "precision", "recall", "f1_compat")
@@ -133,10 +134,7 @@ def predict(config: Config, run: Run) -> Results:
     """Find the entities of a sentence or of a file of them, with checkpoint=RUN and a dictionary of your own."""
     tagger = open_tagger(_required(config.checkpoint, "checkpoint=<run directory>"), run.fabric.device)
     asked = config.predict
-    if asked.dictionary is not None:
-        words = list(Lexicon.from_file(asked.dictionary, normalise_digits=tagger.options.normalise_digits))
-        tagger = tagger.with_words(words, asked.dictionary_type)
-        run.log.info("%d words from %s", len(words), asked.dictionary)
+    tagger = _with_dictionary(tagger, config, run)
     if asked.file is not None:
         return _predict_file(tagger, Path(asked.file), run)
     text = _required(asked.text, "predict.text=<sentence> or predict.file=<file>")
@@ -145,6 +143,22 @@ def predict(config: Config, run: Run) -> Results:
     if asked.explain and tagger.options.encoder == "lattice" and text:
         _explain(tagger, text, run)
     return Results({"predict/entities": float(len(entities))})
+
+
+def serve(config: Config, run: Run) -> Results:
+    """Serve a tagger (checkpoint=RUN) over HTTP, with JSON and a page, until Ctrl-C; with a dictionary of your own, as predict."""
+    asked = config.serve
+    if asked.waiting < 1:
+        raise InputError(f"serve.waiting={asked.waiting} must be 1 or more")
+    tagger = open_tagger(_required(config.checkpoint, "checkpoint=<run directory>"), run.fabric.device)
+    tagger = _with_dictionary(tagger, config, run)
+    tagger.predict(["一"])  # what is compiled or read from disk at the first call
+    with server(tagger, asked.host, asked.port, Bounds(waiting=asked.waiting)) as listening:
+        run.log.info(
+            "http://%s:%d is a page, and answers /entities and /explain", asked.host, listening.server_port
+        )
+        listening.serve_forever()
+    return Results({})
 
 
 def describe(config: Config, run: Run) -> Results:
@@ -176,7 +190,14 @@ def describe(config: Config, run: Run) -> Results:
 main = command(
     "lattice_lstm",
     Config,
-    {"compare": compare, "train": train, "evaluate": evaluate, "predict": predict, "describe": describe},
+    {
+        "compare": compare,
+        "train": train,
+        "evaluate": evaluate,
+        "predict": predict,
+        "serve": serve,
+        "describe": describe,
+    },
     "Chinese NER Using Lattice LSTM: a lexicon without a segmentation, and your own dictionary at prediction time",
 )
 
@@ -220,6 +241,15 @@ def _fit(
             uninterrupted=run.uninterrupted,
         )
     return tagger, outcome
+
+
+def _with_dictionary(tagger: Tagger, config: Config, run: Run) -> Tagger:
+    asked = config.predict
+    if asked.dictionary is None:
+        return tagger
+    words = list(Lexicon.from_file(asked.dictionary, normalise_digits=tagger.options.normalise_digits))
+    run.log.info("%d words from %s", len(words), asked.dictionary)
+    return tagger.with_words(words, asked.dictionary_type)
 
 
 def _explain(tagger: Tagger, text: str, run: Run) -> None:

@@ -101,6 +101,21 @@ class PredictConfig:
 
 
 @dataclass
+class ServeConfig:
+    """Where to serve.
+
+    Attributes:
+        host: address to listen on.
+        port: port; 0 takes a free one.
+        waiting: requests that may be under way or wait; one more is answered with status 503.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    waiting: int = 64
+
+
+@dataclass
 class Config(RunConfig):
     """All options of `lattice-lstm`."""
 
@@ -112,3 +127,4 @@ class Config(RunConfig):
     training: TrainingOptions = field(default_factory=TrainingOptions)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     predict: PredictConfig = field(default_factory=PredictConfig)
+    serve: ServeConfig = field(default_factory=ServeConfig)
