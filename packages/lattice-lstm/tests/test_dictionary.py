@@ -108,13 +108,15 @@ def test_dictionaries_add_up_and_are_saved_with_the_tagger(
     learnt: tuple[Tagger, list[str]], tmp_path: Path
 ) -> None:
     tagger, new = learnt
-    both = tagger.with_words(new[:100]).with_words(["甲乙丙"], "ORG")
+    odd = ["a\nb", "\ud83dx"]  # as words of a foreign program may be
+    both = tagger.with_words([*new[:100], *odd]).with_words(["甲乙丙"], "ORG")
     marks = both.marks
     assert marks is not None and tagger.marks is None
     assert (marks[both.lexicon.find(new[:100])] == GIVEN).all()
     assert marks[both.lexicon.find(["甲乙丙"])[0]] == GIVEN + 1 + tagger.types.index("ORG")
     both.save(tmp_path / "tagger.ckpt")
     loaded = Tagger.load(tmp_path / "tagger.ckpt")
+    assert list(loaded.lexicon) == list(both.lexicon) and set(odd) < set(loaded.lexicon)
     texts = [one.text for one in synthetic_corpus(500, 60, 200).test[:40]]
     assert loaded.predict(texts) == both.predict(texts) != tagger.predict(texts)
     assert with_types(tagger, ["甲乙丙"], []).marks is None  # a word of no known type is left out

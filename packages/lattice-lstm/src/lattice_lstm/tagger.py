@@ -292,12 +292,15 @@ class Tagger:
         Raises:
             InputError: nothing is fitted yet.
         """
-        built = self.built
+        built, (codes, offsets) = self.built, self.lexicon.flat
         state = {
             "options": asdict(self.options),
             "seed": self.seed,
             "vocabularies": asdict(built.vocabularies),
-            "lexicon": torch.from_numpy(np.frombuffer("\n".join(self.lexicon).encode(), np.uint8).copy()),
+            "lexicon": {
+                "codes": torch.from_numpy(codes.astype(np.int32)),
+                "lengths": torch.from_numpy(np.diff(offsets).astype(np.int32)),
+            },
             "marks": None if self.marks is None else torch.from_numpy(self.marks).to(torch.int16),
             "calibration": asdict(self.calibration),
             "model": built.model.state_dict(),
@@ -313,8 +316,8 @@ class Tagger:
         """
         state = checkpoint.load(Path(path), _KIND, "").state
         options = TaggerOptions(**state["options"])
-        text = state["lexicon"].numpy().tobytes().decode()
-        lexicon = Lexicon(text.split("\n") if text else [], normalise_digits=options.normalise_digits)
+        codes, lengths = (state["lexicon"][name].numpy() for name in ("codes", "lengths"))
+        lexicon = Lexicon.of_flat(codes.astype(np.uint32), lengths, normalise_digits=options.normalise_digits)
         tagger = cls(options, lexicon, seed=state["seed"], device=device)
         vocabularies = Vocabularies(**{name: tuple(value) for name, value in state["vocabularies"].items()})
         tagger._built = build(options, vocabularies, lexicon, {}, tagger.seed)
