@@ -215,3 +215,18 @@ def test_without_learnt_scores_each_tag_is_a_softmax_of_its_own() -> None:
     torch.testing.assert_close(grad, torch.autograd.grad(wanted, emissions)[0])
     assert crf.decode(emissions, offsets, constrained=False).tolist() == emissions.argmax(1).tolist()
     assert not any(one.requires_grad for one in crf.parameters())
+
+
+def test_what_begins_hopeless_may_win_in_the_end() -> None:
+    """A path whose start is too small for an exponential, and whose transitions make up for it: no sum may have dropped it."""
+    emissions = torch.zeros(4, 2, dtype=torch.float64, requires_grad=True)
+    start = torch.tensor([0.0, -800.0], dtype=torch.float64)
+    transition = torch.tensor([[0.0, -1000.0], [-1000.0, 500.0]], dtype=torch.float64, requires_grad=True)
+    end, offsets = torch.zeros(2, dtype=torch.float64), np.array([0, 4])
+    loss = crf.negative_log_likelihood(emissions, transition, start, end, torch.tensor([0, 0, 0, 0]), offsets)
+    assert loss.item() == pytest.approx(700)  # 1 1 1 1 scores 700 and 0 0 0 0 nothing
+    grads = torch.autograd.grad(loss, [emissions, transition])
+    torch.testing.assert_close(grads[0], torch.tensor([[-1.0, 1.0]] * 4, dtype=torch.float64))
+    torch.testing.assert_close(grads[1], torch.tensor([[-3.0, 0.0], [0.0, 3.0]], dtype=torch.float64))
+    plain = crf.log_partition(emissions, transition, start, end, offsets)
+    assert plain.item() == pytest.approx(700)

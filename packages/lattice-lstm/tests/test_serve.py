@@ -19,19 +19,19 @@ TEXTS = [one.text for one in CORPUS.test]
 PATIENCE = 30.0
 
 
-def fitted(encoder: str) -> Tagger:
+def fitted(encoder: str, epochs: int) -> Tagger:
     options = TaggerOptions(encoder=encoder, char_size=12, word_size=8, hidden_size=16, dropout=0.1)
     names = sorted(
         {one.text[b:e] for part in (CORPUS.train, CORPUS.test) for one in part for b, e, _ in one.spans}
     )
     tagger = Tagger(options, Lexicon(names) if encoder == "lattice" else None)
-    tagger.fit(CORPUS.train, CORPUS.valid, TrainingOptions(epochs=25, learning_rate=0.03, batch_size=8))
+    tagger.fit(CORPUS.train, CORPUS.valid, TrainingOptions(epochs=epochs, learning_rate=0.03, batch_size=8))
     return tagger
 
 
 @pytest.fixture(scope="module")
 def tagger() -> Tagger:
-    return fitted("lattice")
+    return fitted("lattice", 25)
 
 
 def listening(tagger: Tagger, bounds: Bounds) -> Iterator[int]:
@@ -88,7 +88,7 @@ def test_it_shows_a_sentence_with_its_lattice(port: int, tagger: Tagger) -> None
 
 
 def test_a_tagger_without_a_lattice_is_shown_without_one() -> None:
-    for port in listening(fitted("char"), Bounds()):
+    for port in listening(fitted("char", 1), Bounds()):
         status, content = request(port, "POST", "/explain", {"text": TEXTS[0]})
         assert status == 200 and content["words"] == [] and "<table>" not in content["html"]
 
