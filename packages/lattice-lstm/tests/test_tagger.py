@@ -167,6 +167,27 @@ def test_a_saved_tagger_predicts_the_same(kind: str, jieba: Lexicon, tmp_path: P
     assert (tmp_path / "tagger.ckpt").stat().st_size < 10e6
 
 
+def test_a_tagger_with_pretrained_vectors_of_any_size_comes_back(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+
+    def some(names: list[str], size: int) -> Vectors:
+        return Vectors(tuple(names), draw.normal(size=(len(names), size)).astype(np.float32))
+
+    names = sorted({one.text[b:e] for one in CORPUS.train for b, e, _ in one.spans})
+    chars = sorted({char for one in (*CORPUS.train, *CORPUS.test) for char in one.text})
+    given = {
+        "char_vectors": some(chars, 11),
+        "pair_vectors": some(["\u6c5f\u5927"], 7),
+        "word_vectors": some(names, 5),
+    }
+    tagger = Tagger(small(TaggerOptions(bichar=True)), Lexicon(names), **given)
+    tagger.fit(CORPUS.train, (), TrainingOptions(epochs=2, learning_rate=0.02))
+    assert tagger.built.vocabularies.fixed_chars  # those of the test sentences alone
+    tagger.save(tmp_path / "tagger.ckpt")
+    texts = [one.text for one in CORPUS.test]
+    assert Tagger.load(tmp_path / "tagger.ckpt").predict(texts) == tagger.predict(texts)
+
+
 def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "other.ckpt").write_bytes(b"no checkpoint at all")
     with pytest.raises(CheckpointError):

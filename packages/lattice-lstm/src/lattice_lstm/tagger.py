@@ -38,7 +38,7 @@ from lattice_lstm.training import Trainer, TrainingOptions
 from lattice_lstm.trie import Ints
 from lattice_lstm.vectors import Vectors
 
-_KIND = "lattice-lstm tagger"
+_KIND = "lattice-lstm tagger, format 2"
 _CHARACTERS = 4096  # of a batch when predicting
 
 
@@ -320,7 +320,14 @@ class Tagger:
         lexicon = Lexicon.of_flat(codes.astype(np.uint32), lengths, normalise_digits=options.normalise_digits)
         tagger = cls(options, lexicon, seed=state["seed"], device=device)
         vocabularies = Vocabularies(**{name: tuple(value) for name, value in state["vocabularies"].items()})
-        tagger._built = build(options, vocabularies, lexicon, {}, tagger.seed)
+        # Pretrained vectors had sizes of their own, whatever the options say; their numbers are among the weights.
+        tables = {"chars": "chars.trained", "pairs": "pairs.trained", "words": "words.own.0"}
+        vectors = {
+            name: Vectors((), np.zeros((0, state["model"][table].shape[1]), np.float32))
+            for name, table in tables.items()
+            if table in state["model"]
+        }
+        tagger._built = build(options, vocabularies, lexicon, vectors, tagger.seed)
         tagger.built.model.load_state_dict(state["model"])
         tagger.built.model.to(tagger.device).eval()
         tagger.calibration = Calibration(**state["calibration"])

@@ -43,8 +43,8 @@ class Vectors:
 
     @property
     def length(self) -> float:
-        """The mean length of a vector."""
-        return float(np.linalg.norm(self.rows, axis=1).mean())
+        """The mean length of a vector; 1 where there is none."""
+        return float(np.linalg.norm(self.rows, axis=1).mean()) if len(self.rows) else 1.0
 
     def table(self, names: Sequence[str], *, unit: bool, seed: int = 0) -> tuple[Tensor, int]:
         """First values of a table of vectors.
