@@ -230,3 +230,13 @@ def test_what_begins_hopeless_may_win_in_the_end() -> None:
     torch.testing.assert_close(grads[1], torch.tensor([[-3.0, 0.0], [0.0, 3.0]], dtype=torch.float64))
     plain = crf.log_partition(emissions, transition, start, end, offsets)
     assert plain.item() == pytest.approx(700)
+
+
+def test_what_is_believed_is_believed_of_well_formed_tags() -> None:
+    """Emissions that want an E where nothing is open."""
+    crf_of_names, offsets = LinearChainCRF(("O", "B-X", "E-X")), np.array([0, 2])
+    emissions = torch.tensor([[0.0, -1.0, 5.0], [0.0, -1.0, 5.0]])
+    best, belief = crf_of_names.believe(emissions, offsets)
+    assert best.tolist() == crf_of_names.decode(emissions, offsets).tolist() == [1, 2]
+    assert belief.of_tags[0, 2].item() == 0 and belief.of_tags[1, 1].item() == 0
+    assert crf_of_names.believe(emissions, offsets, constrained=False)[0].tolist() == [2, 2]
