@@ -42,7 +42,8 @@ def test_the_main_job_sets_characters_lattice_and_dictionary_side_by_side(tmp_pa
     done = lattice_lstm(tmp_path, *SMALL, "hydra.run.dir=run")
     assert done.code == 0, done.err
     metrics = metrics_of(tmp_path / "run")
-    for tagger in ("char", "lattice", "lattice_all_names", "lattice_dictionary_given"):
+    ways = "char lattice lattice_all_names lattice_dictionary_given lattice_dictionary_with_types"
+    for tagger in ways.split():
         assert 0 <= metrics[f"{tagger}/f1"] <= 1
     assert metrics["dictionary/words"] > 0 and metrics["test/f1"] == metrics["lattice/f1"]
     figures = {path.stem for path in (tmp_path / "run" / "figures").glob("*.png")}
@@ -61,8 +62,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_measures_by_both_rules_by_type_and_with_a_new_dictionary(trained: Path) -> None:
     metrics = metrics_of(trained)
-    wanted = "test/f1 test/precision test/recall test/f1_compat test/recall/in_lexicon valid/f1 dictionary/recall_before dictionary/recall_after"
+    wanted = "test/f1 test/precision test/recall test/f1_compat test/recall/in_lexicon valid/f1 test/ece test/ece_uncalibrated"
     assert set(wanted.split()) <= set(metrics)
+    for way in ("before", "after", "typed", "disturbed", "plain"):
+        assert {f"dictionary/{name}_{way}" for name in ("recall", "precision", "f1")} <= set(metrics)
 
 
 def test_evaluating_the_run_again_gives_its_figures(trained: Path, tmp_path: Path) -> None:
@@ -125,6 +128,9 @@ def test_every_preset_is_one_that_the_command_reads() -> None:
         (["experiment=resum"], "resume"),
         (["task=predict"], "checkpoint"),
         (["task=predict", "checkpoint=nowhere"], "nowhere"),
+        (["task=serve"], "checkpoint"),
+        (["task=serve", "checkpoint=nowhere", "serve.waiting=0"], "1 or more"),
+        (["model.dictionary=1"], "below 1"),
         (["task=train", "model.encoder=char", "evaluation.new_words=true"], "needs a lexicon"),
     ],
 )

@@ -202,3 +202,41 @@ def test_extreme_emissions_neither_vanish_nor_overflow() -> None:
     # 0 0 0 and 1 1 x score alike: 1e4; the loss is the log of three.
     assert loss.item() == pytest.approx(math.log(3), abs=1e-9)
     assert emissions.grad is not None and bool(torch.isfinite(emissions.grad).all())
+
+
+def test_without_learnt_scores_each_tag_is_a_softmax_of_its_own() -> None:
+    crf = LinearChainCRF(["O", "B-X", "E-X"], learnt=False)
+    emissions = torch.randn(7, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    tags, offsets = torch.tensor([0, 1, 2, 0, 0, 2, 1]), np.array([0, 4, 7])
+    loss = crf.nll(emissions, tags, offsets)
+    wanted = torch.nn.functional.cross_entropy(emissions, tags, reduction="sum")
+    torch.testing.assert_close(loss, wanted)
+    (grad,) = torch.autograd.grad(loss, emissions)
+    torch.testing.assert_close(grad, torch.autograd.grad(wanted, emissions)[0])
+    assert crf.decode(emissions, offsets, constrained=False).tolist() == emissions.argmax(1).tolist()
+    assert not any(one.requires_grad for one in crf.parameters())
+
+
+def test_what_begins_hopeless_may_win_in_the_end() -> None:
+    """A path whose start is too small for an exponential, and whose transitions make up for it: no sum may have dropped it."""
+    emissions = torch.zeros(4, 2, dtype=torch.float64, requires_grad=True)
+    start = torch.tensor([0.0, -800.0], dtype=torch.float64)
+    transition = torch.tensor([[0.0, -1000.0], [-1000.0, 500.0]], dtype=torch.float64, requires_grad=True)
+    end, offsets = torch.zeros(2, dtype=torch.float64), np.array([0, 4])
+    loss = crf.negative_log_likelihood(emissions, transition, start, end, torch.tensor([0, 0, 0, 0]), offsets)
+    assert loss.item() == pytest.approx(700)  # 1 1 1 1 scores 700 and 0 0 0 0 nothing
+    grads = torch.autograd.grad(loss, [emissions, transition])
+    torch.testing.assert_close(grads[0], torch.tensor([[-1.0, 1.0]] * 4, dtype=torch.float64))
+    torch.testing.assert_close(grads[1], torch.tensor([[-3.0, 0.0], [0.0, 3.0]], dtype=torch.float64))
+    plain = crf.log_partition(emissions, transition, start, end, offsets)
+    assert plain.item() == pytest.approx(700)
+
+
+def test_what_is_believed_is_believed_of_well_formed_tags() -> None:
+    """Emissions that want an E where nothing is open."""
+    crf_of_names, offsets = LinearChainCRF(("O", "B-X", "E-X")), np.array([0, 2])
+    emissions = torch.tensor([[0.0, -1.0, 5.0], [0.0, -1.0, 5.0]])
+    best, belief = crf_of_names.believe(emissions, offsets)
+    assert best.tolist() == crf_of_names.decode(emissions, offsets).tolist() == [1, 2]
+    assert belief.of_tags[0, 2].item() == 0 and belief.of_tags[1, 1].item() == 0
+    assert crf_of_names.believe(emissions, offsets, constrained=False)[0].tolist() == [2, 2]

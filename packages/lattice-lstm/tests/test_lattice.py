@@ -343,19 +343,3 @@ def test_unknown_options_are_refused() -> None:
         LatticeLSTM(2, 2, 2, merge="mean")
     with pytest.raises(InputError, match="auto, compiled, plain"):
         LatticeLSTM(2, 2, 2, backend="cuda")
-
-
-@pytest.mark.usefixtures("cuda")
-@pytest.mark.parametrize("merge", MERGES)
-def test_a_gpu_computes_what_the_cpu_does(merge: str) -> None:
-    lengths, words = [6, 3], [[(0, 3, 1), (1, 6, 2), (2, 6, 2)], [(0, 3, 4)]]
-    lattice = Lattice.of(lengths, matches_of(words))
-    model, x, table = layer("auto", merge), vectors(9, D).detach(), vectors(V, W).detach()
-    model(x, lattice, table).square().sum().backward()
-    here = [one.grad for one in model.parameters()]
-    there = layer("auto", merge).cuda()
-    out = there(x.cuda(), lattice.to("cuda"), table.cuda())
-    out.square().sum().backward()
-    torch.testing.assert_close(out.cpu(), model(x, lattice, table))
-    for one, other in zip(there.parameters(), here, strict=True):
-        torch.testing.assert_close(one.grad.cpu(), other)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,14 +48,15 @@ def small(options: TaggerOptions, **changes: object) -> TaggerOptions:
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
-def test_every_network_learns_sixty_sentences_by_heart(kind: str, jieba: Lexicon) -> None:
-    """Entities of sixty random sentences, all of different names: nothing but training gives an F1 near 1."""
+def test_every_network_learns_thirty_sentences_by_heart(kind: str, jieba: Lexicon) -> None:
+    """Entities of thirty random sentences, all of different names: nothing but training gives an F1 near 1."""
     options = small(KINDS[kind], unknown_share=0.0, own_dropout=0.0)
     tagger = Tagger(options, jieba)
-    outcome = tagger.fit(CORPUS.train, (), TrainingOptions(epochs=40, learning_rate=0.02, batch_size=8))
+    some = CORPUS.train[:30]
+    outcome = tagger.fit(some, (), TrainingOptions(epochs=40, learning_rate=0.02, batch_size=8))
     losses = [row["train/loss"] for row in outcome.history]
     assert losses[-1] < losses[0] / 8
-    found = tagger.evaluate(CORPUS.train).strict.f1
+    found = tagger.evaluate(some).strict.f1
     # A segmentation that breaks names sets a bound to what a tagger of words can reach.
     assert found > (0.6 if kind.startswith("word") else 0.97), found
 
@@ -165,6 +167,27 @@ def test_a_saved_tagger_predicts_the_same(kind: str, jieba: Lexicon, tmp_path: P
     assert (tmp_path / "tagger.ckpt").stat().st_size < 10e6
 
 
+def test_a_tagger_with_pretrained_vectors_of_any_size_comes_back(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+
+    def some(names: list[str], size: int) -> Vectors:
+        return Vectors(tuple(names), draw.normal(size=(len(names), size)).astype(np.float32))
+
+    names = sorted({one.text[b:e] for one in CORPUS.train for b, e, _ in one.spans})
+    chars = sorted({char for one in (*CORPUS.train, *CORPUS.test) for char in one.text})
+    given = {
+        "char_vectors": some(chars, 11),
+        "pair_vectors": some(["\u6c5f\u5927"], 7),
+        "word_vectors": some(names, 5),
+    }
+    tagger = Tagger(small(TaggerOptions(bichar=True)), Lexicon(names), **given)
+    tagger.fit(CORPUS.train, (), TrainingOptions(epochs=2, learning_rate=0.02))
+    assert tagger.built.vocabularies.fixed_chars  # those of the test sentences alone
+    tagger.save(tmp_path / "tagger.ckpt")
+    texts = [one.text for one in CORPUS.test]
+    assert Tagger.load(tmp_path / "tagger.ckpt").predict(texts) == tagger.predict(texts)
+
+
 def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "other.ckpt").write_bytes(b"no checkpoint at all")
     with pytest.raises(CheckpointError):
@@ -177,7 +200,7 @@ class Killed(Exception):
 
 def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     lexicon = Lexicon([one.text[b:e] for one in CORPUS.train for b, e, _ in one.spans])
-    training = TrainingOptions(epochs=4, learning_rate=0.02, save_every=0)
+    training = TrainingOptions(epochs=4, learning_rate=0.02)
     whole = Tagger(small(TaggerOptions()), lexicon)
     history = whole.fit(CORPUS.train, CORPUS.valid, training, directory=tmp_path / "whole").history
 
@@ -187,7 +210,11 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
 
     with pytest.raises(Killed):
         Tagger(small(TaggerOptions()), lexicon).fit(
-            CORPUS.train, CORPUS.valid, training, directory=tmp_path / "cut", on_epoch=killer
+            CORPUS.train,
+            CORPUS.valid,
+            replace(training, save_every=0),  # after every step
+            directory=tmp_path / "cut",
+            on_epoch=killer,
         )
     resumed = Tagger(small(TaggerOptions()), lexicon)
     again = resumed.fit(CORPUS.train, CORPUS.valid, training, directory=tmp_path / "cut").history
@@ -312,6 +339,9 @@ def test_vectors_are_read_from_text_and_arrays(tmp_path: Path, caplog: pytest.Lo
     np.savez(tmp_path / "v.npz", words=np.array(["a", "b"]), vec=np.ones((2, 3)))
     table, found = read_vectors(tmp_path / "v.npz").table(["A", "z", "b"], unit=True)
     assert found == 2 and table[0].norm().item() == pytest.approx(1)
+    table, _ = read_vectors(tmp_path / "v.npz").table(["A", *map(str, range(300))], unit=False)
+    assert table[0].tolist() == [1, 1, 1]
+    assert table[1:].norm(dim=1).mean().item() == pytest.approx(3**0.5, rel=0.1)  # drawn as long as it
     np.savez(tmp_path / "bad.npz", words=np.array(["a", "b"]), vec=np.array([[1.0, 1], [np.nan, 1]]))
     with pytest.raises(DataError, match="'b'"):
         read_vectors(tmp_path / "bad.npz")

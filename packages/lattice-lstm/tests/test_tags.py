@@ -150,3 +150,15 @@ def test_spans_that_do_not_fit_are_refused(spans: list[Span]) -> None:
 def test_a_tag_without_a_type_is_a_tag_error() -> None:
     with pytest.raises(TagError):
         strict_spans(["B"])
+
+
+def test_an_entity_goes_on_in_its_own_type_alone() -> None:
+    names = ("O", "B-X", "E-X", "B-Y", "M-Y", "E-Y", "S-Y")
+    between, first, last = allowed_transitions(names)
+    follow = {(a, b) for i, a in enumerate(names) for j, b in enumerate(names) if between[i][j]}
+    closed, opening = ("O", "E-X", "E-Y", "S-Y"), ("O", "B-X", "B-Y", "S-Y")
+    inner = {("B-X", "E-X"), ("B-Y", "M-Y"), ("B-Y", "E-Y"), ("M-Y", "M-Y"), ("M-Y", "E-Y")}
+    assert follow == {(a, b) for a in closed for b in opening} | inner
+    assert [name for name, may in zip(names, first, strict=True) if may] == list(opening)
+    assert [name for name, may in zip(names, last, strict=True) if may] == list(closed)
+    assert lenient_spans(["B-X", "M-Y", "E-X", "O", "B-Y", "E-X"]) == [(0, 1, "X"), (4, 5, "Y")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from lattice_lstm.lexicon import Lexicon
 from lattice_lstm.model import TaggerModel
 from lattice_lstm.recurrence import BACKENDS
 from lattice_lstm.tables import SymbolTable, WordTable
+from lattice_lstm.trie import Ints
 from lattice_lstm.vectors import Vectors, drawn
 from lattice_lstm.vocabulary import Characters, Names, Pairs
 
@@ -50,9 +51,14 @@ class TaggerOptions:
         words: "composed" of their characters, and own ones for words of the training sentences; "table" has own ones alone, and one for all
             other words.
         own_dropout: how often in training a word is taken for one without an own vector.
+        dictionary: share of the names of training sentences that are read as words of a dictionary, so that one given later is trusted; of
+            composed words alone.
+        unit_vectors: scale pretrained vectors of characters and pairs to length 1, as published; Adam's steps are so long that they would
+            soon be forgotten.
         unknown_share: how often in training a character that occurs once is taken for an unknown one.
         shared_words: one table of words for both directions; the published program has two.
         merge: how words and characters make a cell: gated as published, or equal, sum, keep.
+        crf: score neighbouring tags; without, each has a softmax of its own.
         constrained: predict well-formed tags alone.
         constrained_loss: train with well-formed tags alone.
         normalise_digits: read every digit as 0.
@@ -69,9 +75,12 @@ class TaggerOptions:
     dropout: float = 0.5
     words: str = "composed"
     own_dropout: float = 0.2
+    dictionary: float = 0.3
+    unit_vectors: bool = False
     unknown_share: float = 0.5
     shared_words: bool = True
     merge: str = "gated"
+    crf: bool = True
     constrained: bool = True
     constrained_loss: bool = False
     normalise_digits: bool = True
@@ -93,8 +102,13 @@ class TaggerOptions:
             require(name, getattr(self, name) in known, f"one of {', '.join(known)}")
         for name in ("char_size", "word_size", "hidden_size"):
             require(name, getattr(self, name) >= 1, "1 or more")
-        for name in ("dropout", "own_dropout", "unknown_share"):
+        for name in ("dropout", "own_dropout", "dictionary", "unknown_share"):
             require(name, 0 <= getattr(self, name) < 1, "0 or more and below 1")
+
+    @property
+    def learns_dictionaries(self) -> bool:
+        """Whether a dictionary that is given later is trusted."""
+        return self.looks_words_up and self.words == "composed" and self.dictionary > 0
 
     @property
     def looks_words_up(self) -> bool:
@@ -124,6 +138,11 @@ class Vocabularies:
     word_counts: tuple[int, ...] = ()
     fixed_chars: tuple[str, ...] = ()
 
+    @property
+    def types(self) -> tuple[str, ...]:
+        """Of entities, in order."""
+        return tuple(sorted({tag[2:] for tag in self.tags if tag != "O"}))
+
 
 @dataclass(frozen=True)
 class BuiltTagger:
@@ -139,10 +158,10 @@ class BuiltTagger:
     features: Features
     vocabularies: Vocabularies
 
-    def with_lexicon(self, lexicon: Lexicon) -> BuiltTagger:
-        """The same weights with another lexicon."""
+    def with_lexicon(self, lexicon: Lexicon, marks: Ints | None = None) -> BuiltTagger:
+        """The same weights with another lexicon, some of whose words are those of a dictionary."""
         model = copy.copy(self.model)  # shares its parameters
-        features = Features(self.features.chars, self.features.pairs, self.features.segments, lexicon)
+        features = replace(self.features, lexicon=lexicon, marks=marks)
         made = BuiltTagger(model, features, self.vocabularies)
         made.look_up(lexicon)
         return made
@@ -207,13 +226,15 @@ def build(
     chars = _char_table(options, vocabularies, given, seed)
     pairs = None
     if options.bichar:
-        start = _first(vocabularies.pairs, vectors.get("pairs"), options.char_size, True, seed + 1)
+        start = _first(
+            vocabularies.pairs, vectors.get("pairs"), options.char_size, options.unit_vectors, seed + 1
+        )
         pairs = SymbolTable(start)
     words = _word_table(options, vocabularies, vectors.get("words"), chars.size, seed + 2)
     width = chars.size + (pairs.size if pairs else 0) + (_SEGMENT_SIZE if options.softword else 0)
     model = TaggerModel(
         _encoder(options, width, words.size if words else 0),
-        LinearChainCRF(vocabularies.tags, options.constrained_loss),
+        LinearChainCRF(vocabularies.tags, options.constrained_loss, options.crf),
         chars,
         pairs,
         _SEGMENT_SIZE if options.softword else 0,
@@ -225,7 +246,7 @@ def build(
         Pairs(vocabularies.pairs) if options.bichar else None,
         options.softword,
         lexicon if options.looks_words_up else None,
-        Names(vocabularies.words) if options.encoder == "word" else None,
+        words=Names(vocabularies.words) if options.encoder == "word" else None,
     )
     made = BuiltTagger(model, features, vocabularies)
     if options.looks_words_up:
@@ -239,12 +260,12 @@ _SEGMENT_SIZE = 20
 def _char_table(
     options: TaggerOptions, vocabularies: Vocabularies, given: Vectors | None, seed: int
 ) -> SymbolTable:
-    trained = _first(vocabularies.chars, given, options.char_size, True, seed)
+    trained = _first(vocabularies.chars, given, options.char_size, options.unit_vectors, seed)
     fixed = None
     if vocabularies.fixed_chars:
         fixed = torch.zeros(len(vocabularies.fixed_chars), trained.shape[1])
         if given is not None:
-            fixed = given.table(vocabularies.fixed_chars, unit=True)[0]
+            fixed = given.table(vocabularies.fixed_chars, unit=options.unit_vectors)[0]
     rare = torch.tensor([False, *(count == 1 for count in vocabularies.char_counts)])
     return SymbolTable(trained, fixed, rare, options.unknown_share)
 
@@ -261,7 +282,8 @@ def _word_table(
     elif composed:
         start[0] = 0
     directions = 1 if options.shared_words or options.encoder != "lattice" else 2
-    return WordTable(start, char_size if composed else 0, options.own_dropout, directions)
+    marks = 1 + len(vocabularies.types) if options.learns_dictionaries else 0
+    return WordTable(start, char_size if composed else 0, options.own_dropout, directions, marks)
 
 
 def _first(names: Sequence[str], given: Vectors | None, size: int, unit: bool, seed: int) -> torch.Tensor:
@@ -269,7 +291,8 @@ def _first(names: Sequence[str], given: Vectors | None, size: int, unit: bool, s
     if given is None:
         return drawn(len(names) + 1, size, seed)
     found = given.table(names, unit=unit, seed=seed)[0]
-    return torch.cat([drawn(1, given.size, seed + 100), found])
+    unknown = drawn(1, given.size, seed + 100) * (1.0 if unit else given.length)
+    return torch.cat([unknown, found])
 
 
 def _encoder(options: TaggerOptions, width: int, word_size: int) -> nn.Module:

@@ -28,12 +28,16 @@ from lattice_lstm.runs import (
     build_lexicon,
     build_tagger,
     build_vectors,
+    calibration_errors,
     checksums_of,
+    dictionary_gain,
     every_second_name,
     new_names,
     open_tagger,
+    with_types,
 )
-from lattice_lstm.scores import Score, Scores, score_tags
+from lattice_lstm.scores import Scores, score_tags
+from lattice_lstm.serve import Bounds, server
 from lattice_lstm.tagger import Tagger
 
 _SHOWN = ("f1", "precision", "recall", "f1_compat")
@@ -59,15 +63,16 @@ def compare(config: Config, run: Run) -> Results:
         tagger, outcome = _fit(options, words, corpus, config, run, name, log=name == "lattice")
         taggers[name], histories[name] = tagger, outcome.history
         rows[name] = tagger.evaluate(corpus.split(split))
-    given, before = taggers["lattice"].with_words(new), taggers["lattice"].predict_tags(corpus.split(split))
-    after = given.predict_tags(corpus.split(split))
-    rows["lattice, dictionary given"] = score_tags(corpus.split(split), after, lexicon)
-    taggers["lattice"].save(run.directory / TAGGER)
+    lattice, sentences = taggers["lattice"], corpus.split(split)
+    given = lattice.with_words(new)
+    rows["lattice, dictionary given"] = given.evaluate(sentences)
+    rows["lattice, dictionary with types"] = with_types(lattice, new, sentences).evaluate(sentences)
+    lattice.save(run.directory / TAGGER)
     if all(one.by_length for one in rows.values()):
         run.figure("length", figures.by_length({name: one.by_length for name, one in rows.items()}))
     run.figure("training", figures.curves(histories, "valid/f1"))
     run.figure("f1", figures.bars({name: one.strict.f1 for name, one in rows.items()}, "test F1, strict"))
-    longest = max(corpus.split(split)[:50], key=lambda one: len(one.spans))
+    longest = max(sentences[:50], key=lambda one: len(one.spans))
     _explain(given, longest.text, run)
     table = [[name, *(one.metrics()[key] for key in _SHOWN)] for name, one in rows.items()]
     columns = ["tagger", "F1 (strict)", "precision", "recall", "F1 (compat)"]
@@ -80,7 +85,7 @@ def compare(config: Config, run: Run) -> Results:
         metrics |= {
             f"{name.replace(', ', '_').replace(' ', '_')}/{key}": one.metrics()[key] for key in _SHOWN
         }
-    return Results(metrics | _dictionary(new, corpus, split, before, after))
+    return Results(metrics | dictionary_gain(lattice, new, corpus, split, config.seed))
 
 
 def train(config: Config, run: Run) -> Results:
@@ -95,19 +100,20 @@ def train(config: Config, run: Run) -> Results:
     tagger, outcome = _fit(
         config.model, lexicon.without(new) if new else lexicon, corpus, config, run, "training"
     )
-    tagger.save(run.directory / TAGGER)
     sentences = corpus.split(split)
-    predicted = tagger.predict_tags(sentences)
-    scores = score_tags(sentences, predicted, lexicon)
+    scores = score_tags(sentences, tagger.predict_tags(sentences), lexicon)
+    metrics = {f"{split}/{name}": value for name, value in scores.metrics().items()}
+    metrics |= {f"valid/{name}": value for name, value in outcome.best.items()}
+    metrics |= {f"{split}/{name}": value for name, value in calibration_errors(tagger, sentences).items()}
+    if new:
+        metrics |= dictionary_gain(tagger, new, corpus, split, config.seed)
+    if not run.fabric.is_global_zero:
+        return Results(metrics)
+    tagger.save(run.directory / TAGGER)
     show(scores.table(), f"{corpus.name}: {split} split, epoch {outcome.best_epoch}")
     run.figure("training", figures.curves({config.model.encoder: outcome.history}, "valid/f1"))
     if scores.by_length:
         run.figure("length", figures.by_length({config.model.encoder: scores.by_length}))
-    metrics = {f"{split}/{name}": value for name, value in scores.metrics().items()}
-    metrics |= {f"valid/{name}": value for name, value in outcome.best.items()}
-    if new:
-        after = tagger.with_words(new).predict_tags(sentences)
-        metrics |= _dictionary(new, corpus, split, predicted, after)
     if config.model.encoder == "lattice" and sentences:
         _explain(tagger, max(sentences[:50], key=lambda one: len(one.spans)).text, run)
     details = {"best_epoch": outcome.best_epoch, "epochs": outcome.epochs, "history": outcome.history}
@@ -120,17 +126,15 @@ def evaluate(config: Config, run: Run) -> Results:
     corpus, split = _corpus(config, run), config.evaluation.split
     scores = tagger.evaluate(corpus.split(split))
     show(scores.table(), f"{corpus.name}: {split} split")
-    return Results({f"{split}/{name}": value for name, value in scores.metrics().items()})
+    metrics = scores.metrics() | calibration_errors(tagger, corpus.split(split))
+    return Results({f"{split}/{name}": value for name, value in metrics.items()})
 
 
 def predict(config: Config, run: Run) -> Results:
     """Find the entities of a sentence or of a file of them, with checkpoint=RUN and a dictionary of your own."""
     tagger = open_tagger(_required(config.checkpoint, "checkpoint=<run directory>"), run.fabric.device)
     asked = config.predict
-    if asked.dictionary is not None:
-        words = list(Lexicon.from_file(asked.dictionary, normalise_digits=tagger.options.normalise_digits))
-        tagger = tagger.with_words(words)
-        run.log.info("%d words from %s", len(words), asked.dictionary)
+    tagger = _with_dictionary(tagger, config, run)
     if asked.file is not None:
         return _predict_file(tagger, Path(asked.file), run)
     text = _required(asked.text, "predict.text=<sentence> or predict.file=<file>")
@@ -139,6 +143,22 @@ def predict(config: Config, run: Run) -> Results:
     if asked.explain and tagger.options.encoder == "lattice" and text:
         _explain(tagger, text, run)
     return Results({"predict/entities": float(len(entities))})
+
+
+def serve(config: Config, run: Run) -> Results:
+    """Serve a tagger (checkpoint=RUN) over HTTP, with JSON and a page, until Ctrl-C; with a dictionary of your own, as predict."""
+    asked = config.serve
+    if asked.waiting < 1:
+        raise InputError(f"serve.waiting={asked.waiting} must be 1 or more")
+    tagger = open_tagger(_required(config.checkpoint, "checkpoint=<run directory>"), run.fabric.device)
+    tagger = _with_dictionary(tagger, config, run)
+    tagger.predict(["一"])  # what is compiled or read from disk at the first call
+    with server(tagger, asked.host, asked.port, Bounds(waiting=asked.waiting)) as listening:
+        run.log.info(
+            "http://%s:%d is a page, and answers /entities and /explain", asked.host, listening.server_port
+        )
+        listening.serve_forever()
+    return Results({})
 
 
 def describe(config: Config, run: Run) -> Results:
@@ -170,7 +190,14 @@ def describe(config: Config, run: Run) -> Results:
 main = command(
     "lattice_lstm",
     Config,
-    {"compare": compare, "train": train, "evaluate": evaluate, "predict": predict, "describe": describe},
+    {
+        "compare": compare,
+        "train": train,
+        "evaluate": evaluate,
+        "predict": predict,
+        "serve": serve,
+        "describe": describe,
+    },
     "Chinese NER Using Lattice LSTM: a lexicon without a segmentation, and your own dictionary at prediction time",
 )
 
@@ -216,23 +243,19 @@ def _fit(
     return tagger, outcome
 
 
+def _with_dictionary(tagger: Tagger, config: Config, run: Run) -> Tagger:
+    asked = config.predict
+    if asked.dictionary is None:
+        return tagger
+    words = list(Lexicon.from_file(asked.dictionary, normalise_digits=tagger.options.normalise_digits))
+    run.log.info("%d words from %s", len(words), asked.dictionary)
+    return tagger.with_words(words, asked.dictionary_type)
+
+
 def _explain(tagger: Tagger, text: str, run: Run) -> None:
     found = tagger.explain(text)
     run.figure("gates", figures.gates(found))
     write_text(run.directory / "explanation.html", explanation_page(found))
-
-
-def _dictionary(
-    words: list[str], corpus: Corpus, split: str, before: list[list[str]], after: list[list[str]]
-) -> dict[str, float]:
-    """What a dictionary given afterwards is worth: recall of the entities that are its words, and F1 of all."""
-    metrics = {"dictionary/words": float(len(words))}
-    dictionary = Lexicon(words, normalise_digits=False)
-    for name, predicted in (("before", before), ("after", after)):
-        scores = score_tags(corpus.split(split), predicted, dictionary)
-        metrics[f"dictionary/recall_{name}"] = (scores.in_lexicon or Score()).recall
-        metrics[f"dictionary/f1_{name}"] = scores.strict.f1
-    return metrics
 
 
 def _predict_file(tagger: Tagger, path: Path, run: Run) -> Results:

@@ -88,14 +88,31 @@ class PredictConfig:
     Attributes:
         text: a sentence.
         file: UTF-8, a sentence a line; entities go to entities.jsonl, a line for each.
-        dictionary: file of words that join the lexicon; see lexicon.source.
+        dictionary: file of entities that the tagger shall look out for; see lexicon.source for its forms.
+        dictionary_type: the type of all of them; null does not say.
         explain: of `text`, write which words the lattice read to explanation.html, and draw them.
     """
 
     text: str | None = None
     file: str | None = None
     dictionary: str | None = None
+    dictionary_type: str | None = None
     explain: bool = True
+
+
+@dataclass
+class ServeConfig:
+    """Where to serve.
+
+    Attributes:
+        host: address to listen on.
+        port: port; 0 takes a free one.
+        waiting: requests that may be under way or wait; one more is answered with status 503.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    waiting: int = 64
 
 
 @dataclass
@@ -110,3 +127,4 @@ class Config(RunConfig):
     training: TrainingOptions = field(default_factory=TrainingOptions)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     predict: PredictConfig = field(default_factory=PredictConfig)
+    serve: ServeConfig = field(default_factory=ServeConfig)

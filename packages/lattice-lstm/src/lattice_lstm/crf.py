@@ -34,6 +34,7 @@ class LinearChainCRF(nn.Module):
     Args:
         tags: names of the K tags, in BMES.
         constrained: leave out ill-formed tags in the loss, too; `decode` does so in any case unless told otherwise.
+        learnt: False leaves all scores at 0, which makes each tag independent of its neighbours: a softmax for each character.
 
     Attributes:
         transition: (K, K) from row to column; 0 at the start, as published.
@@ -45,13 +46,13 @@ class LinearChainCRF(nn.Module):
     may_start: Tensor
     may_end: Tensor
 
-    def __init__(self, tags: Sequence[str], constrained: bool = False) -> None:
+    def __init__(self, tags: Sequence[str], constrained: bool = False, learnt: bool = True) -> None:
         super().__init__()
         self.tags, self.constrained = tuple(tags), constrained
         size = len(self.tags)
-        self.transition = nn.Parameter(torch.zeros(size, size))
-        self.start = nn.Parameter(torch.zeros(size))
-        self.end = nn.Parameter(torch.zeros(size))
+        self.transition = nn.Parameter(torch.zeros(size, size), requires_grad=learnt)
+        self.start = nn.Parameter(torch.zeros(size), requires_grad=learnt)
+        self.end = nn.Parameter(torch.zeros(size), requires_grad=learnt)
         between, first, last = allowed_transitions(self.tags)
         self.register_buffer("allowed", torch.tensor(between), persistent=False)
         self.register_buffer("may_start", torch.tensor(first), persistent=False)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from lattice_lstm.corpus import Sentence
+from lattice_lstm.dictionary import HIDDEN
 from lattice_lstm.lattice import Lattice
 from lattice_lstm.lexicon import Lexicon, Matches
 from lattice_lstm.segmentation import segments_of
@@ -34,6 +35,7 @@ class Encoded:
         pairs: (n,) numbers of the pairs; None where they are not asked for.
         segments: (n,) place in `SEGMENTS`; None where they are not asked for.
         matches: words of the lexicon; None where they are not asked for.
+        marks: (L,) which words of the lexicon are of a dictionary, and which are not there; see `dictionary`. None marks none.
         words: (u,) numbers of the words of the segmentation; None where they are not asked for.
         word_offsets: (S+1,) where the words of each sentence begin.
         word_starts: (u+1,) where the characters of each word begin.
@@ -45,6 +47,7 @@ class Encoded:
     pairs: Ints | None = None
     segments: Ints | None = None
     matches: Matches | None = None
+    marks: Ints | None = None
     words: Ints | None = None
     word_offsets: Ints | None = None
     word_starts: Ints | None = None
@@ -65,6 +68,7 @@ class Batch:
         segments: (n,) or None.
         lattice: words of the lexicon, or None.
         lexicon_words: (v,) the different ones among them, by their number in the lexicon, or None.
+        marks: (v,) of these; None marks none.
         words: (u,) words of the segmentation, or None.
         word_starts: (u+1,) where the characters of each begin, or None.
         tags: (units,) or None.
@@ -77,6 +81,7 @@ class Batch:
     segments: Tensor | None = None
     lattice: Lattice | None = None
     lexicon_words: Ints | None = None
+    marks: Tensor | None = None
     words: Tensor | None = None
     word_starts: Ints | None = None
     tags: Tensor | None = None
@@ -105,6 +110,7 @@ class Features:
         pairs: the known pairs, or None.
         segments: whether to segment.
         lexicon: of a lattice, or None.
+        marks: (L,) of the words of the lexicon, or None.
         words: the known words of a tagger of words, or None.
     """
 
@@ -112,6 +118,7 @@ class Features:
     pairs: Pairs | None = None
     segments: bool = False
     lexicon: Lexicon | None = None
+    marks: Ints | None = None
     words: Names | None = None
 
     def encode(self, sentences: Sequence[Sentence]) -> Encoded:
@@ -125,7 +132,7 @@ class Features:
             labels = "".join("".join(segments_of(one)) for one in sentences)
             found = replace(found, segments=np.array([SEGMENTS.index(label) for label in labels], np.int64))
         if self.lexicon is not None:
-            found = replace(found, matches=self.lexicon.match(texts))
+            found = replace(found, matches=self.lexicon.match(texts), marks=self.marks)
         if self.words is not None:
             starts, word_offsets, words = segmented_words(sentences)
             known = self.words.numbers(words)
@@ -187,11 +194,16 @@ def choose(encoded: Encoded, sentences: Ints, tags: Ints | None = None) -> Batch
         batch = replace(batch, segments=_taken(encoded.segments, rows))
     if encoded.matches is not None:
         which, begins = _spans(encoded.matches.offsets, sentences)
-        m = encoded.matches
+        m, marks = encoded.matches, encoded.marks
+        if marks is not None:
+            there = marks[m.word[which]] != HIDDEN
+            which, begins = which[there], np.concatenate([[0], np.cumsum(there)])[begins]
         different, own = np.unique(m.word[which], return_inverse=True)
         chosen = Matches(begins, m.start[which], m.end[which], m.word[which])
         lattice = Lattice.of(np.diff(offsets), chosen, own.astype(np.int64))
         batch = replace(batch, lattice=lattice, lexicon_words=different.astype(np.int64))
+        if marks is not None:
+            batch = replace(batch, marks=torch.from_numpy(marks[different]))
     units = rows
     if encoded.words is not None and encoded.word_offsets is not None and encoded.word_starts is not None:
         units, word_offsets = _spans(encoded.word_offsets, sentences)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.util
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +110,15 @@ class Lexicon:
         """The dictionary of the package jieba: about 337,000 words of two characters or more."""
         return cls.from_file(_jieba_file(), format="columns", normalise_digits=normalise_digits)
 
+    @classmethod
+    def of_flat(
+        cls, codes: Codes, lengths: Sequence[int] | Ints, *, normalise_digits: bool = True
+    ) -> Lexicon:
+        """From what `flat` gave: code points of all words, one word after the other, digits normalised already, and their lengths."""
+        offsets = np.zeros(len(lengths) + 1, np.int64)
+        np.cumsum(lengths, out=offsets[1:])
+        return cls(normalise_digits=normalise_digits)._with(codes, offsets)
+
     def __len__(self) -> int:
         return len(self._offsets) - 1
 
@@ -116,7 +126,8 @@ class Lexicon:
         return bool(self.find([word])[0] >= 0)
 
     def __iter__(self) -> Iterator[str]:
-        return (self.word(number) for number in range(len(self)))
+        text, ends = _decoded(self._codes), self._offsets.tolist()  # a code point is a character of a str
+        return (text[begin:end] for begin, end in itertools.pairwise(ends))
 
     @property
     def nbytes(self) -> int:
@@ -137,8 +148,7 @@ class Lexicon:
 
     def word(self, number: int) -> str:
         """A word by its number; digits are "0" where they are normalised."""
-        codes = self._codes[self._offsets[number] : self._offsets[number + 1]]
-        return codes.tobytes().decode("utf-32-le", "surrogatepass")
+        return _decoded(self._codes[self._offsets[number] : self._offsets[number + 1]])
 
     def find(self, words: Sequence[str]) -> NDArray[np.int32]:
         """The number of each word, (n,) int32; -1 for those that are not in it."""
@@ -245,6 +255,10 @@ def _flat(words: list[str], normalise_digits: bool) -> tuple[Codes, Ints]:
     np.cumsum(np.fromiter(map(len, words), np.int64, len(words)), out=offsets[1:])
     codes = np.frombuffer("".join(words).encode("utf-32-le", "surrogatepass"), np.uint32)
     return (_with_zeros(codes) if normalise_digits else codes), offsets
+
+
+def _decoded(codes: Codes) -> str:
+    return codes.tobytes().decode("utf-32-le", "surrogatepass")
 
 
 def _with_zeros(codes: Codes) -> Codes:

@@ -117,7 +117,8 @@ class TaggerModel(nn.Module):
         if self.words is None:
             return x, None
         if batch.lexicon_words is not None:
-            return x, self.dropout(self._lexicon_vectors(batch.lexicon_words, x.device))
+            vectors = self.dropout(self._lexicon_vectors(batch.lexicon_words, x.device))
+            return x, self.words.marked(vectors, batch.marks)
         assert batch.words is not None
         nothing = x.new_zeros(0, 0)
         return x, self.dropout(self.words(batch.words, nothing, nothing, nothing))

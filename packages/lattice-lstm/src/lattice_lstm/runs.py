@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +14,12 @@ from offprints.data import data_root
 from offprints.errors import InputError, MissingFile
 
 from lattice_lstm.building import TaggerOptions
+from lattice_lstm.calibration import expected_error
 from lattice_lstm.config import DatasetConfig, LexiconConfig, VectorsConfig
 from lattice_lstm.corpus import Corpus, Sentence, read_conll
 from lattice_lstm.datasets import load_corpus
 from lattice_lstm.lexicon import Lexicon
+from lattice_lstm.scores import Score, score_tags
 from lattice_lstm.synthetic import synthetic_corpus
 from lattice_lstm.tagger import Tagger
 from lattice_lstm.vectors import Vectors, read_vectors
@@ -148,6 +152,69 @@ def every_second_name(corpus: Corpus, seed: int) -> set[str]:
     }
     names = sorted(every)
     return set(np.random.default_rng(seed).permutation(names)[: len(names) // 2].tolist())
+
+
+def with_types(tagger: Tagger, words: Sequence[str], sentences: Sequence[Sentence]) -> Tagger:
+    """The tagger with a dictionary that says of each word of which type it is: of that which it most often has in the sentences."""
+    counts: dict[str, Counter[str]] = {word: Counter() for word in words}
+    for one in sentences:
+        for begin, end, kind in one.spans:
+            word = "".join(one.characters[begin:end])
+            if word in counts and kind in tagger.types:
+                counts[word][kind] += 1
+    for kind in tagger.types:
+        own = [word for word, kinds in counts.items() if kinds and kinds.most_common(1)[0][0] == kind]
+        tagger = tagger.with_words(own, kind) if own else tagger
+    return tagger
+
+
+def dictionary_gain(
+    tagger: Tagger, words: Sequence[str], corpus: Corpus, split: str, seed: int
+) -> dict[str, float]:
+    """What a dictionary given after training is worth: F1, and recall and precision of the entities that are its words.
+
+    Args:
+        tagger: whose lexicon lacks the words.
+        words: of the dictionary.
+        corpus: to measure on.
+        split: of it.
+        seed: of what disturbs.
+
+    Returns:
+        `_before` and `_after`; `_typed`, where the dictionary names types; `_disturbed`, where a quarter as many words that stand in the split
+        and are no such entities are in it as well; `_plain`, where the words join the lexicon like others.
+    """
+    sentences = corpus.split(split)
+    standing = np.unique(tagger.lexicon.match([one.characters for one in sentences]).word)
+    chosen = np.random.default_rng(seed).permutation(standing)[: len(words) // 4]
+    others = [tagger.lexicon.word(int(number)) for number in chosen]
+    ways = {
+        "before": tagger,
+        "after": tagger.with_words(words),
+        "typed": with_types(tagger, words, sentences),
+        "disturbed": tagger.with_words([*words, *others]),
+        "plain": tagger.with_lexicon(tagger.lexicon.extended(words)),
+    }
+    dictionary = Lexicon(words, normalise_digits=False)
+    metrics = {"dictionary/words": float(len(words))}
+    for name, way in ways.items():
+        scores = score_tags(sentences, way.predict_tags(sentences), dictionary)
+        inside = scores.in_lexicon or Score()
+        metrics |= {
+            f"dictionary/recall_{name}": inside.recall,
+            f"dictionary/precision_{name}": inside.precision,
+            f"dictionary/f1_{name}": scores.strict.f1,
+        }
+    return metrics
+
+
+def calibration_errors(tagger: Tagger, sentences: Sequence[Sentence]) -> dict[str, float]:
+    """Expected calibration error of the probabilities of entities, and what it would be if they were not calibrated."""
+    said, right = tagger.believed(sentences)
+    return {
+        "ece": expected_error(tagger.calibration(said), right),
+        "ece_uncalibrated": expected_error(said, right),
+    }
 
 
 def open_tagger(checkpoint: str | Path, device: object = "cpu") -> Tagger:

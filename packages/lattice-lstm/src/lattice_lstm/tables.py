@@ -67,15 +67,22 @@ class WordTable(nn.Module):
         composed_of: numbers in a character's vector; 0 composes nothing, and row 0 is then the vector of every new word, as published.
         own_dropout: how often a word is taken for a new one.
         directions: 2 gives each direction own vectors of its own, as published; 1 shares them.
+        marks: of a dictionary, that add to a word's vector; see `lattice_lstm.dictionary`. 0 knows none.
     """
 
     def __init__(
-        self, own: Tensor, composed_of: int = 0, own_dropout: float = 0.2, directions: int = 1
+        self,
+        own: Tensor,
+        composed_of: int = 0,
+        own_dropout: float = 0.2,
+        directions: int = 1,
+        marks: int = 0,
     ) -> None:
         super().__init__()
         self.size, self.own_dropout = own.shape[1], own_dropout
         self.own = nn.ParameterList(nn.Parameter(own.clone()) for _ in range(directions))
         self.compose = nn.Linear(3 * composed_of, self.size) if composed_of else None
+        self.marks = nn.Parameter(torch.zeros(marks, self.size)) if marks else None
 
     def forward(self, rows: Tensor, first: Tensor, last: Tensor, mean: Tensor) -> Tensor:
         """Vectors of words.
@@ -94,6 +101,15 @@ class WordTable(nn.Module):
         found = [F.embedding(rows, own, sparse=True) for own in self.own]
         vectors = found[0] if len(found) == 1 else torch.stack(found)
         return vectors if self.compose is None else vectors + self.compose(torch.cat([first, last, mean], 1))
+
+    def marked(self, vectors: Tensor, marks: Tensor | None) -> Tensor:
+        """Vectors of words with those of their marks; (v,) marks, 0 of a word of no dictionary, or None where there is no dictionary.
+
+        It comes after dropout: half of a mark would leave it in doubt whether there is one.
+        """
+        if self.marks is None or marks is None:
+            return vectors
+        return vectors + F.pad(self.marks, (0, 0, 1, 0))[marks]  # nothing is added for 0
 
 
 def character_means(vectors: Tensor, offsets: Ints) -> Tensor:

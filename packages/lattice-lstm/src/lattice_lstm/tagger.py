@@ -13,12 +13,13 @@ import copy
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from offprints import checkpoint
@@ -26,16 +27,18 @@ from offprints.errors import InputError
 from offprints.training import Outcome
 
 from lattice_lstm.building import BuiltTagger, TaggerOptions, Vocabularies, build, vocabularies_of
+from lattice_lstm.calibration import Calibration, Floats, calibrate
 from lattice_lstm.corpus import Sentence
+from lattice_lstm.dictionary import GIVEN, WORD, DrawnDictionary
 from lattice_lstm.features import Batch, character_tags, choose, word_tags
 from lattice_lstm.lexicon import Lexicon
 from lattice_lstm.scores import Scores, score_tags
-from lattice_lstm.tags import lenient_spans
+from lattice_lstm.tags import Span, lenient_spans
 from lattice_lstm.training import Trainer, TrainingOptions
 from lattice_lstm.trie import Ints
 from lattice_lstm.vectors import Vectors
 
-_KIND = "lattice-lstm tagger"
+_KIND = "lattice-lstm tagger, format 2"
 _CHARACTERS = 4096  # of a batch when predicting
 
 
@@ -47,7 +50,7 @@ class Entity(NamedTuple):
         end: after its last one.
         type: such as "PER".
         text: its characters.
-        score: the model's probability that just this span is an entity of this type.
+        score: the probability that just this span is an entity of this type, calibrated on the validation sentences.
     """
 
     start: int
@@ -109,6 +112,8 @@ class Tagger:
         self.vectors = {"chars": char_vectors, "words": word_vectors, "pairs": pair_vectors}
         self.seed, self.device = seed, torch.device(device)
         self._built: BuiltTagger | None = None
+        self.marks: Ints | None = None  # which words of the lexicon are of a dictionary
+        self.calibration = Calibration()
 
     @property
     def built(self) -> BuiltTagger:
@@ -124,7 +129,7 @@ class Tagger:
     @property
     def types(self) -> list[str]:
         """The types of entities that it knows."""
-        return sorted({tag[2:] for tag in self.built.vocabularies.tags if tag != "O"})
+        return list(self.built.vocabularies.types)
 
     def fit(
         self,
@@ -136,7 +141,7 @@ class Tagger:
         on_epoch: Callable[[dict[str, float]], None] | None = None,
         uninterrupted: Callable[[], AbstractContextManager[None]] | None = None,
     ) -> Outcome:
-        """Train; validation sentences, where there are some, choose the epoch by their strict F1.
+        """Train; validation sentences, where there are some, choose the epoch by their strict F1 and calibrate the probabilities.
 
         Args:
             train: to learn from; all vocabularies come from these alone.
@@ -161,12 +166,19 @@ class Tagger:
             self.seed,
         )
         built.model.to(self.device)
-        encoded = built.features.encode(train)
+        drawn, features = None, built.features
+        if self.options.learns_dictionaries:
+            types = built.vocabularies.types
+            drawn = DrawnDictionary.of(train, self.lexicon, types, self.options.dictionary)
+            built.look_up(drawn.lexicon)  # where the words of ours keep their numbers
+            features = replace(features, lexicon=drawn.lexicon)
+        encoded = features.encode(train)
         trainer = Trainer(
             built.model,
             encoded,
             self._tags_of(train, encoded.word_starts, encoded.word_offsets),
             training or TrainingOptions(),
+            dictionary=drawn,
             seed=self.seed,
             device=self.device,
             validate=(lambda: self.evaluate(valid).metrics()) if len(valid) else None,
@@ -175,7 +187,11 @@ class Tagger:
             on_epoch=on_epoch,
             uninterrupted=uninterrupted,
         )
-        return trainer.fit()
+        outcome = trainer.fit()
+        if drawn is not None:
+            built.look_up(self.lexicon)
+        self.calibration = calibrate(*self.believed(valid))
+        return outcome
 
     def predict(self, texts: Iterable[str]) -> list[list[Entity]]:
         """The entities in each text; a text is one sentence, of any length, and may be empty."""
@@ -183,13 +199,22 @@ class Tagger:
 
     def stream(self, texts: Iterable[str], chunk: int = 2048) -> Iterator[list[Entity]]:
         """As `predict`, of so many texts at a time, for more of them than memory holds."""
-        waiting: list[str] = []
+        waiting: list[Sentence] = []
         for text in texts:
-            waiting.append(text)
+            waiting.append(_untagged(text))
             if len(waiting) == chunk:
                 yield from self._predict(waiting)
                 waiting = []
         yield from self._predict(waiting)
+
+    def believed(self, sentences: Sequence[Sentence]) -> tuple[Floats, NDArray[np.bool_]]:
+        """What the network says of the entities that it finds, before calibration (n,), and whether each is right (n,)."""
+        found = self._predict(sentences, Calibration())
+        gold = [set(one.spans) for one in sentences]
+        pairs = [
+            (one.score, Span(*one[:3]) in own) for ones, own in zip(found, gold, strict=True) for one in ones
+        ]
+        return np.array([score for score, _ in pairs]), np.array([right for _, right in pairs], np.bool_)
 
     def predict_tags(self, sentences: Sequence[Sentence]) -> list[list[str]]:
         """BMES tags of the characters of each sentence; what they are tagged with already is not looked at."""
@@ -216,17 +241,33 @@ class Tagger:
         Raises:
             InputError: nothing is fitted yet, the network takes no lexicon, or digits are read differently.
         """
-        if self.options.encoder not in ("lattice", "softlexicon"):
-            raise InputError(f"a tagger with encoder={self.options.encoder!r} looks at no lexicon")
+        self._require_lookup()
         if lexicon.normalise_digits != self.options.normalise_digits:
             raise InputError("the lexicon and the tagger differ in whether digits read as 0")
-        other = copy.copy(self)
-        other.lexicon, other._built = lexicon, self.built.with_lexicon(lexicon)
-        return other
+        return self._with(lexicon, None)
 
-    def with_words(self, words: Iterable[str]) -> Tagger:
-        """The same weights with further words in the lexicon; see `with_lexicon`."""
-        return self.with_lexicon(self.lexicon.extended(words))
+    def with_words(self, words: Iterable[str], type: str | None = None) -> Tagger:
+        """The same weights with a dictionary of entities: words that join the lexicon, or are in it already.
+
+        A network that was trained with `TaggerOptions.dictionary` trusts them; to another one they are words like others.
+
+        Args:
+            words: of the dictionary.
+            type: of its entities; None does not say.
+
+        Raises:
+            InputError: as `with_lexicon`, or there is no such type.
+        """
+        if type is not None and type not in self.types:
+            raise InputError(f"there is no type {type!r} of entities: one of {', '.join(self.types)}")
+        words = list(words)
+        self._require_lookup()
+        lexicon = self.lexicon.extended(words)
+        marks = np.full(len(lexicon), WORD, np.int64)
+        if self.marks is not None:
+            marks[: len(self.marks)] = self.marks
+        marks[lexicon.find(words)] = GIVEN if type is None else GIVEN + 1 + self.types.index(type)
+        return self._with(lexicon, marks)
 
     def explain(self, text: str) -> Explanation:
         """Which words of the lexicon a lattice tagger read in a sentence, and how much each was worth.
@@ -242,7 +283,7 @@ class Tagger:
         self.built.model.eval()
         shares = self.built.model.shares(batch)
         words = self.lexicon.words_in(text)
-        entities = self._predict([text])[0]
+        entities = self._predict([_untagged(text)])[0]
         return Explanation(text, words, shares.words.mean(2).cpu(), shares.own.mean(2).cpu(), entities)
 
     def save(self, path: Path | str) -> None:
@@ -251,12 +292,17 @@ class Tagger:
         Raises:
             InputError: nothing is fitted yet.
         """
-        built = self.built
+        built, (codes, offsets) = self.built, self.lexicon.flat
         state = {
             "options": asdict(self.options),
             "seed": self.seed,
             "vocabularies": asdict(built.vocabularies),
-            "lexicon": torch.from_numpy(np.frombuffer("\n".join(self.lexicon).encode(), np.uint8).copy()),
+            "lexicon": {
+                "codes": torch.from_numpy(codes.astype(np.int32)),
+                "lengths": torch.from_numpy(np.diff(offsets).astype(np.int32)),
+            },
+            "marks": None if self.marks is None else torch.from_numpy(self.marks).to(torch.int16),
+            "calibration": asdict(self.calibration),
             "model": built.model.state_dict(),
         }
         checkpoint.save(Path(path), state, _KIND, "", step=0)
@@ -270,28 +316,54 @@ class Tagger:
         """
         state = checkpoint.load(Path(path), _KIND, "").state
         options = TaggerOptions(**state["options"])
-        text = state["lexicon"].numpy().tobytes().decode()
-        lexicon = Lexicon(text.split("\n") if text else [], normalise_digits=options.normalise_digits)
+        codes, lengths = (state["lexicon"][name].numpy() for name in ("codes", "lengths"))
+        lexicon = Lexicon.of_flat(codes.astype(np.uint32), lengths, normalise_digits=options.normalise_digits)
         tagger = cls(options, lexicon, seed=state["seed"], device=device)
         vocabularies = Vocabularies(**{name: tuple(value) for name, value in state["vocabularies"].items()})
-        tagger._built = build(options, vocabularies, lexicon, {}, tagger.seed)
+        # Pretrained vectors had sizes of their own, whatever the options say; their numbers are among the weights.
+        tables = {"chars": "chars.trained", "pairs": "pairs.trained", "words": "words.own.0"}
+        vectors = {
+            name: Vectors((), np.zeros((0, state["model"][table].shape[1]), np.float32))
+            for name, table in tables.items()
+            if table in state["model"]
+        }
+        tagger._built = build(options, vocabularies, lexicon, vectors, tagger.seed)
         tagger.built.model.load_state_dict(state["model"])
         tagger.built.model.to(tagger.device).eval()
-        return tagger
+        tagger.calibration = Calibration(**state["calibration"])
+        marks = state["marks"]
+        return tagger if marks is None else tagger._with(lexicon, marks.numpy().astype(np.int64))
 
-    def _predict(self, texts: Sequence[str]) -> list[list[Entity]]:
-        names = self.built.vocabularies.tags
-        out: list[list[Entity]] = [[] for _ in texts]
-        for chosen, batch in self._batches([_untagged(text) for text in texts]):
+    def _require_lookup(self) -> None:
+        if not self.options.looks_words_up:
+            raise InputError(f"a tagger with encoder={self.options.encoder!r} looks at no lexicon")
+
+    def _with(self, lexicon: Lexicon, marks: Ints | None) -> Tagger:
+        other = copy.copy(self)
+        other.lexicon, other.marks = lexicon, marks
+        other._built = self.built.with_lexicon(lexicon, marks)
+        return other
+
+    def _predict(
+        self, sentences: Sequence[Sentence], calibration: Calibration | None = None
+    ) -> list[list[Entity]]:
+        names, calibrated = self.built.vocabularies.tags, calibration or self.calibration
+        found: list[tuple[int, int, int, str]] = []  # sentence, first and last character, type
+        scores: list[float] = []
+        for chosen, batch in self._batches(sentences):
             tags, belief = self.built.model.believe(batch, self.options.constrained)
             units = tags.cpu().numpy()
             for place, number in enumerate(chosen):
                 own = units[batch.offsets[place] : batch.offsets[place + 1]]
                 starts = None if batch.words is None else _own_starts(batch, place)
                 for begin, end, kind in lenient_spans([names[tag] for tag in own]):
-                    score = belief.of_tags_at(place, begin, own[begin:end].tolist())
+                    scores.append(belief.of_tags_at(place, begin, own[begin:end].tolist()))
                     first, last = (begin, end) if starts is None else (int(starts[begin]), int(starts[end]))
-                    out[number].append(Entity(first, last, kind, texts[number][first:last], score))
+                    found.append((number, first, last, kind))
+        out: list[list[Entity]] = [[] for _ in sentences]
+        for (number, first, last, kind), score in zip(found, calibrated(scores).tolist(), strict=True):
+            text = "".join(sentences[number].characters[first:last])
+            out[number].append(Entity(first, last, kind, text, score))
         return out
 
     def _batches(self, sentences: Sequence[Sentence]) -> Iterator[tuple[list[int], Batch]]:

@@ -9,17 +9,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed
 from torch import Tensor, nn
 
 from offprints.checkpoint import Checkpoints, fingerprint
 from offprints.training import EpochLoop, LoopOptions
 
+from lattice_lstm.dictionary import DrawnDictionary
 from lattice_lstm.features import Batch, Encoded, choose
 from lattice_lstm.model import TaggerModel
 from lattice_lstm.tables import SymbolTable, WordTable
@@ -57,14 +59,15 @@ class TrainingOptions(LoopOptions):
         )
 
 
-class Trainer(EpochLoop[Batch]):
-    """Trains a tagger.
+class Trainer(EpochLoop[Batch | None]):
+    """Trains a tagger; under torch.distributed each process takes its share of every batch.
 
     Args:
         model: on its device.
         encoded: the training sentences.
         tags: of all their units.
         options: how.
+        dictionary: whose names are drawn anew in every epoch, where the words of `encoded` are those of its lexicon; None draws none.
         seed: of the order of the sentences and of dropouts.
         device: of the model.
         validate: metrics on the validation split; None keeps the last epoch.
@@ -84,6 +87,7 @@ class Trainer(EpochLoop[Batch]):
         tags: Ints,
         options: TrainingOptions,
         *,
+        dictionary: DrawnDictionary | None = None,
         seed: int = 0,
         device: torch.device | str = "cpu",
         validate: Callable[[], dict[str, float]] | None = None,
@@ -94,7 +98,7 @@ class Trainer(EpochLoop[Batch]):
         uninterrupted: Callable[[], AbstractContextManager[None]] | None = None,
     ) -> None:
         self.model, self.encoded, self.tags, self.options = model, encoded, tags, options
-        self.device = torch.device(device)
+        self.device, self.dictionary = torch.device(device), dictionary
         self.order = torch.Generator().manual_seed(seed)
         checkpoints = None
         if directory is not None:
@@ -118,18 +122,29 @@ class Trainer(EpochLoop[Batch]):
     def num_batches(self) -> int:
         return math.ceil(len(self.encoded) / self.options.batch_size)
 
-    def batches(self, done: int) -> Iterator[Batch]:
-        for chosen in self._drawn()[done:]:
-            yield choose(self.encoded, chosen, self.tags).to(self.device)
+    def batches(self, done: int) -> Iterator[Batch | None]:
+        order, encoded = self._drawn(), self.encoded
+        if self.dictionary is not None:
+            seed = int(torch.randint(1 << 62, (), generator=self.order))
+            encoded = replace(encoded, marks=self.dictionary.draw(seed))
+        for chosen in order[done:]:
+            own = chosen[self.rank :: self.world]  # neighbours are alike in length, and so are shares
+            yield choose(encoded, own, self.tags).to(self.device) if len(own) else None
 
-    def step(self, batch: Batch) -> Tensor:
+    def step(self, batch: Batch | None) -> Tensor:
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self.model.loss(batch)
-        loss.backward()
+        # Of the batch, a process may have no sentence at all.
+        loss = torch.zeros((), device=self.device) if batch is None else self.model.loss(batch)
+        if batch is not None:
+            loss.backward()
+        told = torch.stack([loss.detach(), loss.new_tensor(0.0 if batch is None else len(batch))])
+        if self.world > 1:
+            add_up_gradients(self.model)
+            torch.distributed.all_reduce(told)
         if self.options.clip:
             clip_gradients(self.model, self.options.clip)
         self.optimizer.step()
-        return loss.detach() / len(batch)
+        return told[0] / told[1]
 
     def _drawn(self) -> list[Ints]:
         """Sentences of each batch: a random pool at a time, sorted by length, its batches in random order."""
@@ -179,6 +194,30 @@ def optimizer_of(model: nn.Module, options: TrainingOptions) -> torch.optim.Opti
         [one for one in model.parameters() if id(one) not in ids], options.learning_rate, fused=True
     )
     return DenseAndSparse(dense, torch.optim.SparseAdam(tables, options.learning_rate))
+
+
+@torch.no_grad()
+def add_up_gradients(model: nn.Module) -> None:
+    """Make the gradients of each process the sum over all of them; those of tables name the rows that occur anywhere."""
+    tables = set(map(id, _tables(model)))
+    for one in model.parameters():
+        if not one.requires_grad:
+            continue
+        grad = one.grad
+        if id(one) not in tables:
+            one.grad = torch.zeros_like(one) if grad is None else grad
+            torch.distributed.all_reduce(one.grad)
+            continue
+        met = torch.zeros(len(one), device=one.device)
+        dense = torch.zeros_like(one)
+        if grad is not None:
+            grad = grad.coalesce()
+            met[grad.indices()[0]] = 1
+            dense[grad.indices()[0]] = grad.values()
+        torch.distributed.all_reduce(met)
+        torch.distributed.all_reduce(dense)
+        rows = torch.nonzero(met)[:, 0]
+        one.grad = torch.sparse_coo_tensor(rows[None], dense[rows], one.shape, is_coalesced=True)
 
 
 def clip_gradients(model: nn.Module, longest: float) -> None:

@@ -1,7 +1,7 @@
 """Pretrained vectors: word2vec's text, or arrays `words` and `vec` in an .npz file; and the tables that begin with them.
 
-Source: Section 4.1 of the paper, and the published program: vectors of characters and pairs are scaled to length 1, those of words are
-not; what has none is drawn from a uniform distribution of the same variance.
+Source: Section 4.1 of the paper, and the published program, which scales vectors of characters and pairs to length 1 and those of words
+not; what has none is drawn, from a uniform distribution.
 """
 
 from __future__ import annotations
@@ -41,19 +41,24 @@ class Vectors:
     def size(self) -> int:
         return int(self.rows.shape[1])
 
+    @property
+    def length(self) -> float:
+        """The mean length of a vector; 1 where there is none."""
+        return float(np.linalg.norm(self.rows, axis=1).mean()) if len(self.rows) else 1.0
+
     def table(self, names: Sequence[str], *, unit: bool, seed: int = 0) -> tuple[Tensor, int]:
         """First values of a table of vectors.
 
         Args:
-            names: of its rows; what has no vector is looked for in lower case, and else drawn.
-            unit: scale found vectors to length 1.
+            names: of its rows; what has no vector is looked for in lower case, and else drawn, about as long as the others.
+            unit: scale found vectors to length 1; without, they stay as they are.
             seed: of the draws.
 
         Returns:
             (len(names), size) and how many of them were found.
         """
         place = {name: number for number, name in enumerate(self.names)}
-        rows = drawn(len(names), self.size, seed)
+        rows = drawn(len(names), self.size, seed) * (1.0 if unit else self.length)
         found = 0
         for number, name in enumerate(names):
             at = place.get(name, place.get(name.lower()))
