@@ -5,14 +5,14 @@ from __future__ import annotations
 import http.client
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import pytest
 
 from offprints.errors import InputError
 
 from lattice_lstm import Entity, Lexicon, Tagger, TaggerOptions, TrainingOptions, synthetic_corpus
-from lattice_lstm.serve import Bounds, Busy, Passes, server
+from lattice_lstm.serve import Bounds, _answers, server
 
 CORPUS = synthetic_corpus(60, 10, 30)
 TEXTS = [one.text for one in CORPUS.test]
@@ -125,57 +125,24 @@ def test_broken_requests_do_not_stop_it(port: int) -> None:
     assert request(port, "GET", "/health")[0] == 200
 
 
-class Slow:
-    """A tagger that answers when it may, and keeps what each pass was asked."""
+def test_what_comes_together_is_answered_together_and_each_gets_its_own(tagger: Tagger) -> None:
+    text = next(text for text in TEXTS if tagger.lexicon.words_in(text))
+    passed: list[int] = []
 
-    def __init__(self) -> None:
-        self.may, self.begun, self.asked = threading.Event(), threading.Event(), []
-        self.fails = False
+    class Counting:
+        explain = staticmethod(tagger.explain)
 
-    def predict(self, texts: Sequence[str]) -> list[list[Entity]]:
-        self.asked.append(list(texts))
-        self.begun.set()
-        assert self.may.wait(PATIENCE)
-        if self.fails:
-            raise RuntimeError("out of memory")
-        return [[Entity(0, len(text), "X", text, 1.0)] for text in texts]
+        def predict(self, texts: list[str]) -> list[list[Entity]]:
+            passed.append(len(texts))
+            return tagger.predict(texts)
 
-
-def test_what_waits_shares_the_next_pass_and_one_more_is_told_to_come_back() -> None:
-    slow = Slow()
-    passes = Passes(slow, waiting=4)  # type: ignore[arg-type]
-    answers: dict[int, list[list[Entity]]] = {}
-
-    def ask(number: int) -> None:
-        answers[number] = passes.entities([f"{number}a", f"{number}b"])
-
-    threads = [threading.Thread(target=ask, args=(number,), daemon=True) for number in range(4)]
-    threads[0].start()
-    assert slow.begun.wait(PATIENCE)
-    for thread in threads[1:]:
-        thread.start()
-    while len(passes._queue) < 3:
-        threading.Event().wait(0.001)
-    with pytest.raises(Busy, match="4 requests wait"):
-        passes.entities(["x"])
-    with pytest.raises(Busy):
-        passes.explanation("x")
-    slow.may.set()
-    for thread in threads:
-        thread.join(PATIENCE)
-    assert len(slow.asked) == 2 and len(slow.asked[1]) == 6
-    for number in range(4):
-        assert [one[0].text for one in answers[number]] == [f"{number}a", f"{number}b"]
-
-
-def test_a_pass_that_fails_leaves_nobody_waiting() -> None:
-    slow = Slow()
-    slow.fails = True
-    passes = Passes(slow, waiting=2)  # type: ignore[arg-type]
-    slow.may.set()
-    for _ in range(3):  # and gives its place back
-        with pytest.raises(RuntimeError, match="memory"):
-            passes.entities(["x"])
+    first, explained, second = _answers(Counting(), [TEXTS[:3], text, TEXTS[3:5]])  # type: ignore[arg-type]
+    assert passed == [5]  # one pass for both
+    alone = tagger.predict(TEXTS[:5])
+    assert [[one[:4] for one in found] for found in [*first, *second]] == [
+        [one[:4] for one in found] for found in alone
+    ]
+    assert explained.words == tagger.explain(text).words
 
 
 def test_an_address_in_use_is_named(port: int, tagger: Tagger) -> None:
