@@ -1,0 +1,234 @@
+"""The supervised contrastive loss: correct in the corners, and in memory that does not grow with the square of the batch.
+
+    loss = SupConLoss(temperature=0.1)
+    loss(encoder(x), y).backward()
+
+An anchor i pays  ln sum over k != i of exp(<z_i, z_k> / tau)  -  mean over its positives p of <z_i, z_p> / tau.  Positives are the
+other rows of its label; the sum runs over all other rows. Rows without a positive pay nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from offprints.errors import InputError
+
+from supcon_simplex.pairs import Pairs, checked_labels, pairs_of_labels, pairs_of_mask
+from supcon_simplex.plain import plain_terms
+
+Reduction = Literal["mean", "mean_positive", "mean_nonzero", "sum", "none"]
+"""mean: over all anchors, those without a positive count as 0 (the paper's program). mean_positive: over those that have one.
+mean_nonzero: over those whose loss is above 0, and 0 if the batch has one label only (pytorch-metric-learning)."""
+Variant = Literal["out", "in"]
+"""out: the mean over the positives stands outside the logarithm (the paper). in: inside (Khosla et al., Equation 3)."""
+Anchors = Literal["all", "first"]
+"""all: every view of every sample is an anchor. first: the first view of each."""
+Program = Literal["reference", "hobbitlong", "pml"]
+
+_ZERO = 1e-12  # norms below it are taken as 0, as torch.nn.functional.normalize does
+
+
+def supcon_loss(
+    z: Tensor,
+    labels: Tensor | None = None,
+    temperature: float = 0.1,
+    *,
+    reduction: Reduction = "mean",
+    normalize: bool = True,
+    positive_weight: float = 1.0,
+    variant: Variant = "out",
+    anchors: Anchors = "all",
+    mask: Tensor | None = None,
+) -> Tensor:
+    """The supervised contrastive loss of a batch.
+
+    Args:
+        z: (B, d) features, or (B, V, d) with V views of each sample; bfloat16 and float16 are computed in float32.
+        labels: (B,) of any type; equal ones are of one class. None, with several views: each sample is a class of its own.
+        temperature: tau, above 0.
+        reduction: see `Reduction`.
+        normalize: divide features by their L2 norm first; rows of norm 0 stay there and have no gradient. False takes them as they
+            are: with norm rho they are unit features of temperature 1 / rho^2.
+        positive_weight: omega, factor of the positives' terms in the denominator; 1 is the loss of the paper, 0 leaves them out
+            ("decoupled"), which is -inf in a batch of a single class.
+        variant: see `Variant`.
+        anchors: see `Anchors`.
+        mask: (B, B) instead of labels: entry (i, j) is not 0 where sample j is a positive of sample i.
+
+    Returns:
+        A number; with reduction "none" the loss of each anchor: (B,), or (B, V) if all views of several are anchors.
+
+    Raises:
+        InputError: shapes that do not fit, a temperature that is not above 0, a negative weight, or an unknown name.
+
+    Source: the loss of the paper's Section 2 for one batch, and its weighted variant in the published program.
+    """
+    _check(temperature, positive_weight, reduction, variant, anchors)
+    flat, views = _flattened(z)
+    samples = len(flat) // views
+    own = torch.arange(samples, device=z.device) if anchors == "first" and views > 1 else None
+    pairs = _pairs(labels, mask, samples, views, own, z.device)
+    with torch.autocast(z.device.type, enabled=False):  # half precision would lose what exponentials need
+        keys = _unit(_wide(flat)) if normalize else _wide(flat)
+        anchor_rows = keys if pairs.everyone else keys[pairs.own]
+        terms = plain_terms(anchor_rows, keys, pairs, temperature, positive_weight, variant == "in")
+    if reduction == "none":
+        return terms.view(views, samples).T if views > 1 and own is None else terms
+    return reduced(terms, pairs, reduction)
+
+
+def reduced(terms: Tensor, pairs: Pairs, reduction: Reduction) -> Tensor:
+    """One number of the anchors' losses."""
+    if reduction == "sum":
+        return terms.sum()
+    if reduction == "mean":
+        return terms.mean()
+    if reduction == "mean_positive":
+        return terms.sum() / (pairs.partners > 0).sum().clamp(min=1)
+    if pairs.mask is None and pairs.groups == 1:
+        return (terms * 0).sum()
+    return torch.where(terms > 0, terms, terms * 0).sum() / (terms > 0).sum().clamp(min=1)
+
+
+class SupConLoss(nn.Module):
+    """`supcon_loss` with its options kept.
+
+    Attributes:
+        scale: factor of the result.
+    """
+
+    def __init__(
+        self,
+        temperature: float = 0.1,
+        reduction: Reduction = "mean",
+        normalize: bool = True,
+        positive_weight: float = 1.0,
+        variant: Variant = "out",
+        anchors: Anchors = "all",
+        scale: float = 1.0,
+    ) -> None:
+        """Check and keep the options.
+
+        Args:
+            temperature: tau, above 0.
+            reduction: see `Reduction`.
+            normalize: divide features by their L2 norm first.
+            positive_weight: omega, factor of the positives' terms in the denominator.
+            variant: see `Variant`.
+            anchors: see `Anchors`.
+            scale: factor of the result.
+
+        Raises:
+            InputError: a number is out of range, or a name is unknown.
+        """
+        super().__init__()
+        _check(temperature, positive_weight, reduction, variant, anchors)
+        self.temperature = temperature
+        self.reduction: Reduction = reduction
+        self.normalize = normalize
+        self.positive_weight = positive_weight
+        self.variant: Variant = variant
+        self.anchors: Anchors = anchors
+        self.scale = scale
+
+    @classmethod
+    def like(
+        cls, program: Program, temperature: float | None = None, base_temperature: float = 0.07
+    ) -> SupConLoss:
+        """The loss that gives another program's numbers.
+
+        Args:
+            program: "reference", the paper's own; "hobbitlong", HobbitLong/SupContrast; "pml", pytorch-metric-learning.
+            temperature: tau; None takes the program's default.
+            base_temperature: of "hobbitlong", which multiplies its loss by temperature / base_temperature and expects unit features.
+
+        Raises:
+            InputError: there is no such program.
+        """
+        if program == "reference":
+            return cls(0.1 if temperature is None else temperature)
+        if program == "hobbitlong":
+            temperature = 0.07 if temperature is None else temperature
+            return cls(temperature, normalize=False, scale=temperature / base_temperature)
+        if program == "pml":
+            return cls(0.1 if temperature is None else temperature, "mean_nonzero")
+        raise InputError(f"program={program!r} is unknown: one of {', '.join(get_args(Program))}")
+
+    def forward(self, z: Tensor, labels: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+        """See `supcon_loss`."""
+        found = supcon_loss(
+            z,
+            labels,
+            self.temperature,
+            reduction=self.reduction,
+            normalize=self.normalize,
+            positive_weight=self.positive_weight,
+            variant=self.variant,
+            anchors=self.anchors,
+            mask=mask,
+        )
+        return found if self.scale == 1 else found * self.scale
+
+    def extra_repr(self) -> str:
+        names = ("temperature", "reduction", "normalize", "positive_weight", "variant", "anchors", "scale")
+        return ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+
+
+def _flattened(z: Tensor) -> tuple[Tensor, int]:
+    """View after view as one table, and how many views there are."""
+    if z.dim() not in (2, 3):
+        raise InputError(f"features must be (B, d) or (B, V, d), got {tuple(z.shape)}")
+    if not z.is_floating_point():
+        raise InputError(f"features must be of a floating type, got {z.dtype}")
+    if 0 in z.shape:
+        raise InputError(f"features of shape {tuple(z.shape)}: there is nothing to compare")
+    return (z, 1) if z.dim() == 2 else (z.transpose(0, 1).flatten(0, 1), z.shape[1])
+
+
+def _pairs(
+    labels: Tensor | None,
+    mask: Tensor | None,
+    samples: int,
+    views: int,
+    own: Tensor | None,
+    device: torch.device,
+) -> Pairs:
+    if mask is not None:
+        if labels is not None:
+            raise InputError("give labels or a mask, not both")
+        if mask.shape != (samples, samples):
+            raise InputError(f"mask must be {(samples, samples)}, got {tuple(mask.shape)}")
+        return pairs_of_mask(mask.to(device), views, own)
+    if labels is None:
+        if views == 1:
+            raise InputError("without labels or a mask a loss needs several views of each sample: (B, V, d)")
+        labels = torch.arange(samples, device=device)
+    labels = checked_labels(torch.as_tensor(labels), samples).to(device)
+    return pairs_of_labels(labels.repeat(views), own)
+
+
+def _wide(z: Tensor) -> Tensor:
+    return z if z.dtype == torch.float64 else z.float()
+
+
+def _unit(z: Tensor) -> Tensor:
+    norm = z.norm(dim=1, keepdim=True)
+    return z / torch.where(norm < _ZERO, torch.inf, norm)
+
+
+def _check(temperature: float, positive_weight: float, reduction: str, variant: str, anchors: str) -> None:
+    if not (temperature > 0 and math.isfinite(temperature)):
+        raise InputError(f"temperature must be above 0 and finite, got {temperature}")
+    if not (positive_weight >= 0 and math.isfinite(positive_weight)):
+        raise InputError(f"positive_weight must be 0 or more and finite, got {positive_weight}")
+    for name, value, known in (
+        ("reduction", reduction, get_args(Reduction)),
+        ("variant", variant, get_args(Variant)),
+        ("anchors", anchors, get_args(Anchors)),
+    ):
+        if value not in known:
+            raise InputError(f"{name}={value!r} is unknown: one of {', '.join(known)}")
