@@ -1,45 +1,24 @@
-"""The command line, from a process of its own."""
+"""The command line end to end, and what it answers to wrong input."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import json
 from pathlib import Path
 
-from offprints import cldr
-from offprints.results import read_result
-
-from supcon_simplex import graph_statistics
+from offprints.testing import Ended, call
 
 
-def run(directory: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "supcon_simplex", f"hydra.run.dir='{directory}'", *options]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def supcon(folder: Path, *options: str) -> Ended:
+    """Call the console script in a folder."""
+    from supcon_simplex.cli import main
+
+    return call(main, "supcon-simplex", folder, *options)
 
 
-def test_the_main_job_writes_what_the_api_returns(tmp_path: Path) -> None:
-    assert run(tmp_path).returncode == 0
-    found = read_result(tmp_path / "results.json")
-    expected = graph_statistics(cldr.knowledge_graph().all_triples)
-    assert found.metrics["all/entities"] == expected.entities
-    assert found.metrics["all/mean_degree"] == expected.mean_degree
-
-
-def test_an_experiment_changes_the_options(tmp_path: Path) -> None:
-    assert run(tmp_path, "experiment=smoke").returncode == 0
-    found = read_result(tmp_path / "results.json")
-    assert found.experiment == "smoke"
-    assert 0 < found.metrics["all/triples"] < len(cldr.knowledge_graph().all_triples)
-
-
-def test_an_unknown_relation_ends_with_status_2_and_near_names(tmp_path: Path) -> None:
-    ended = run(tmp_path, "relation=uses_langage")
-    assert ended.returncode == 2
-    assert "uses_language" in ended.stderr
-    assert "Traceback" not in ended.stderr
-
-
-def test_a_misspelt_option_ends_with_status_2(tmp_path: Path) -> None:
-    ended = run(tmp_path, "relatoin=uses_language")
-    assert ended.returncode == 2
-    assert "relatoin" in ended.stderr
+def test_fit_times_of_a_small_grid_are_written_run_by_run(tmp_path: Path) -> None:
+    grid = ["grid.shares=[0.1,0.9]", "grid.seeds=2", "grid.slope_from=0.1", "ensemble.most_steps=100"]
+    done = supcon(tmp_path, "task=timetofit", *grid, "dataset.per_class=10", "threads=1", "hydra.run.dir=run")
+    assert done.code == 0, done.err
+    found = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert len(found["details"]["runs"]["steps"]) == 2 * 2 * 2
+    assert (tmp_path / "run" / "figures" / "timetofit_flip.png").is_file()

@@ -25,12 +25,10 @@ from supcon_simplex.simplex import (
     regular_simplex,
     simplex_distance,
 )
-from supcon_simplex.statistics import GraphStatistics, graph_statistics
 
 __all__ = [
     "CollapseMetrics",
     "CollapseReport",
-    "GraphStatistics",
     "PenalisedOptimum",
     "SimplexFit",
     "SimplexHead",
@@ -38,7 +36,6 @@ __all__ = [
     "angular_similarity",
     "ce_bound",
     "ce_l2_optimum",
-    "graph_statistics",
     "is_simplex",
     "nearest_simplex",
     "pairwise_cosines",
