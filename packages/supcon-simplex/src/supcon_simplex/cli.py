@@ -14,11 +14,11 @@ from offprints.tables import show
 from offprints.training import Outcome, reported
 
 from supcon_simplex import figures
+from supcon_simplex.batched_mlp import Ensemble
 from supcon_simplex.config import Config, ModelConfig
-from supcon_simplex.ensembles import Ensemble
 from supcon_simplex.geometry import CollapseReport
 from supcon_simplex.own_files import read_rows
-from supcon_simplex.runs import Measured, Prepared, build_model, measure, open_run, prepare, warnings
+from supcon_simplex.runs import Measured, Prepared, build_model, measure, obstacles, open_run, prepare
 from supcon_simplex.timetofit import FitTimes, fit_times
 from supcon_simplex.training import Trainer
 
@@ -102,16 +102,18 @@ def predict(config: Config, run: Run) -> Results:
     return Results({"predict/rows": float(len(table))})
 
 
+TASKS = {
+    "compare": compare,
+    "train": train,
+    "timetofit": timetofit,
+    "evaluate": evaluate,
+    "predict": predict,
+}
+
 main = command(
     "supcon_simplex",
     Config,
-    {
-        "compare": compare,
-        "train": train,
-        "timetofit": timetofit,
-        "evaluate": evaluate,
-        "predict": predict,
-    },
+    TASKS,
     "Dissecting Supervised Contrastive Learning: the loss, its optimum, how far a run is from it, and how it memorises",
 )
 
@@ -133,8 +135,8 @@ def _fit(
     config: Config, run: Run, prepared: Prepared, model: ModelConfig, title: str, log: bool
 ) -> tuple[Measured, Outcome]:
     encoder, head = build_model(model, prepared.splits.train, config.seed)
-    for warning in warnings(encoder, head, prepared.splits.train):
-        run.log.warning("%s: %s", model.head, warning)
+    for obstacle in obstacles(encoder, head, prepared.splits.train):
+        run.log.warning("%s: %s", model.head, obstacle)
     device = run.fabric.device
     precision = resolve_precision(config.precision, device) if config.precision != "auto" else "fp32"
     if precision == "fp16":

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from offprints.app import RunConfig
 
-from supcon_simplex.ensembles import EnsembleOptions
+from supcon_simplex.batched_mlp import EnsembleOptions
 from supcon_simplex.probe import ProbeOptions
 from supcon_simplex.timetofit import Grid
 from supcon_simplex.training import TrainingOptions

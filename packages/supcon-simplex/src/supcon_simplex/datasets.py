@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from sklearn.datasets import load_digits
 
 from offprints.data import Archive, DataFile, Dataset, Url
 from offprints.errors import InputError
@@ -216,6 +215,8 @@ def load(name: str, root: str | Path | None = None) -> DataSplits:
 
 def digits() -> DataSplits:
     """scikit-learn's 1,797 handwritten digits of 8 x 8 pixels from 0 to 16; the first 100 of each class train, the rest test."""
+    from sklearn.datasets import load_digits  # seconds of import, which other data need not wait for
+
     found = load_digits()
     data = LabelledData(
         found.data.astype(np.float32), found.target.astype(np.int64), tuple(str(digit) for digit in range(10))

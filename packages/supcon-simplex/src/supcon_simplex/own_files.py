@@ -124,8 +124,7 @@ def _columns(table: pd.DataFrame, path: Path) -> NDArray[Any]:
             raise DataError(
                 f"{path}, line {row + 2}: column {name} is {numbers[name].iloc[row]!r}, not a number"
             )
-    found: NDArray[Any] = numbers.to_numpy(np.float32)
-    return found
+    return np.asarray(numbers, dtype=np.float32)
 
 
 def _inputs(x: NDArray[Any], path: Path) -> NDArray[Any]:

@@ -109,7 +109,7 @@ def build_model(options: ModelConfig, data: LabelledData, seed: int) -> tuple[En
     return encoder, head
 
 
-def warnings(encoder: Encoder, head: Head, train: LabelledData) -> list[str]:
+def obstacles(encoder: Encoder, head: Head, train: LabelledData) -> list[str]:
     """What keeps this run from the simplex, whatever the training; empty if nothing does."""
     found = []
     if not head.reachable:
@@ -219,7 +219,7 @@ class OpenedRun:
             rows: (n, ...) like the training inputs, not standardised.
 
         Raises:
-            InputError: they have another shape.
+            InputError: they have another shape, or a number that is not finite.
         """
         expected = self.prepared.splits.train.inputs.shape[1:]
         if rows.shape[1:] != expected:

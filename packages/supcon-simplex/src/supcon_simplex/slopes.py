@@ -88,7 +88,8 @@ def _line(columns: Floats, values: Floats, censored: NDArray[np.bool_]) -> Float
     if not censored.any():
         return np.asarray(start, dtype=np.float64)
     spread = max(float(np.std(values[seen] - design[seen] @ start)), 1e-3 * float(np.std(values)), 1e-9)
-    return _censored_line(design, values / spread, censored, start / spread) * spread
+    scaled = _censored_line(design, values / spread, censored, np.asarray(start) / spread)
+    return np.asarray(scaled * spread, dtype=np.float64)
 
 
 def _censored_line(design: Floats, values: Floats, censored: NDArray[np.bool_], start: Floats) -> Floats:

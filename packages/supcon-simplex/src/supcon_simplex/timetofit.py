@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from offprints.checkpoint import Checkpoints, fingerprint
 from offprints.errors import InputError
 
-from supcon_simplex.ensembles import LOSSES, Ensemble, EnsembleOptions
+from supcon_simplex.batched_mlp import LOSSES, Ensemble, EnsembleOptions
 from supcon_simplex.labelled import LabelledData, Standard
 from supcon_simplex.noise import NOISES, add_noise
 from supcon_simplex.slopes import bootstrap, curvature, slope

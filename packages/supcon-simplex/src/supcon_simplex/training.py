@@ -22,6 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from offprints.checkpoint import Checkpoints, fingerprint
+from offprints.errors import InputError
+from offprints.gpu import processes
 from offprints.training import EpochLoop, LoopOptions
 
 from supcon_simplex.collapse import CollapseMetrics
@@ -113,6 +115,10 @@ class Trainer(EpochLoop[Tensor]):
         on_epoch: Callable[[dict[str, float]], None] | None = None,
         **told: Any,
     ) -> None:
+        if processes() > 1:
+            raise InputError(
+                "one process trains here: every row of a batch is compared with every other one of it"
+            )
         self.options = options or TrainingOptions()
         self.encoder, self.head = encoder.to(device), head.to(device)
         self.inputs, self.labels = inputs.to(device), labels.to(device)
