@@ -15,6 +15,7 @@ from supcon_simplex.bounds import (
     sc_total_bound,
 )
 from supcon_simplex.collapse import CollapseMetrics
+from supcon_simplex.ensemble import ensemble_supcon_loss
 from supcon_simplex.geometry import CollapseReport, angular_similarity, pairwise_cosines
 from supcon_simplex.loss import SupConLoss, supcon_loss
 from supcon_simplex.simplex import (
@@ -38,6 +39,7 @@ __all__ = [
     "angular_similarity",
     "ce_bound",
     "ce_l2_optimum",
+    "ensemble_supcon_loss",
     "graph_statistics",
     "is_simplex",
     "nearest_simplex",
