@@ -19,6 +19,8 @@ from offprints.errors import InputError
 
 from supcon_simplex.pairs import Pairs, checked_labels, pairs_of_labels, pairs_of_mask
 from supcon_simplex.plain import plain_terms
+from supcon_simplex.rows import row_terms
+from supcon_simplex.symmetric import SMALLEST_NORM, fits, symmetric_terms
 
 Reduction = Literal["mean", "mean_positive", "mean_nonzero", "sum", "none"]
 """mean: over all anchors, those without a positive count as 0 (the paper's program). mean_positive: over those that have one.
@@ -28,8 +30,6 @@ Variant = Literal["out", "in"]
 Anchors = Literal["all", "first"]
 """all: every view of every sample is an anchor. first: the first view of each."""
 Program = Literal["reference", "hobbitlong", "pml"]
-
-_ZERO = 1e-12  # norms below it are taken as 0, as torch.nn.functional.normalize does
 
 
 def supcon_loss(
@@ -73,25 +73,30 @@ def supcon_loss(
     own = torch.arange(samples, device=z.device) if anchors == "first" and views > 1 else None
     pairs = _pairs(labels, mask, samples, views, own, z.device)
     with torch.autocast(z.device.type, enabled=False):  # half precision would lose what exponentials need
-        keys = _unit(_wide(flat)) if normalize else _wide(flat)
-        anchor_rows = keys if pairs.everyone else keys[pairs.own]
-        terms = plain_terms(anchor_rows, keys, pairs, temperature, positive_weight, variant == "in")
+        terms = _terms(wide(flat), pairs, temperature, positive_weight, variant == "in", normalize)
+    found = reduced(terms, pairs.partners, len(flat), reduction)
+    return found.view(views, samples).T if reduction == "none" and views > 1 and own is None else found
+
+
+def reduced(terms: Tensor, partners: Tensor, keys: int, reduction: Reduction) -> Tensor:
+    """The anchors' losses as `reduction` wants them.
+
+    Args:
+        terms: (..., A), the loss of each anchor.
+        partners: (..., A) int64, positives of each.
+        keys: rows that each anchor is compared with, and itself.
+        reduction: over the last dimension.
+    """
     if reduction == "none":
-        return terms.view(views, samples).T if views > 1 and own is None else terms
-    return reduced(terms, pairs, reduction)
-
-
-def reduced(terms: Tensor, pairs: Pairs, reduction: Reduction) -> Tensor:
-    """One number of the anchors' losses."""
+        return terms
     if reduction == "sum":
-        return terms.sum()
+        return terms.sum(-1)
     if reduction == "mean":
-        return terms.mean()
+        return terms.mean(-1)
     if reduction == "mean_positive":
-        return terms.sum() / (pairs.partners > 0).sum().clamp(min=1)
-    if pairs.mask is None and pairs.groups == 1:
-        return (terms * 0).sum()
-    return torch.where(terms > 0, terms, terms * 0).sum() / (terms > 0).sum().clamp(min=1)
+        return terms.sum(-1) / (partners > 0).sum(-1).clamp(min=1)
+    counted = (terms > 0) & (partners < keys - 1).any(-1, keepdim=True)
+    return torch.where(counted, terms, terms * 0).sum(-1) / counted.sum(-1).clamp(min=1)
 
 
 class SupConLoss(nn.Module):
@@ -178,6 +183,26 @@ class SupConLoss(nn.Module):
         return ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
 
 
+def _terms(
+    x: Tensor, pairs: Pairs, temperature: float, weight: float, inside: bool, normalize: bool
+) -> Tensor:
+    """The loss of each anchor, by the form that suits it."""
+    if pairs.mask is None and pairs.everyone:
+        if normalize and fits(1 / temperature, x.dtype):
+            return symmetric_terms(x, pairs, temperature, weight, inside, True)
+        # Reading the largest norm would make a GPU wait, whose blocks are as large as most batches anyhow.
+        if not normalize and x.device.type == "cpu" and fits(_largest_square(x) / temperature, x.dtype):
+            return symmetric_terms(x, pairs, temperature, weight, inside, False)
+    keys = _unit(x) if normalize else x
+    anchor_rows = keys if pairs.everyone else keys.index_select(0, pairs.own)
+    terms = row_terms if pairs.mask is None else plain_terms
+    return terms(anchor_rows, keys, pairs, temperature, weight, inside)
+
+
+def _largest_square(x: Tensor) -> float:
+    return float(x.detach().square().sum(1).max())
+
+
 def _flattened(z: Tensor) -> tuple[Tensor, int]:
     """View after view as one table, and how many views there are."""
     if z.dim() not in (2, 3):
@@ -211,13 +236,14 @@ def _pairs(
     return pairs_of_labels(labels.repeat(views), own)
 
 
-def _wide(z: Tensor) -> Tensor:
+def wide(z: Tensor) -> Tensor:
+    """Half precision as float32, the others as they are."""
     return z if z.dtype == torch.float64 else z.float()
 
 
 def _unit(z: Tensor) -> Tensor:
     norm = z.norm(dim=1, keepdim=True)
-    return z / torch.where(norm < _ZERO, torch.inf, norm)
+    return z / torch.where(norm < SMALLEST_NORM, torch.inf, norm)
 
 
 def _check(temperature: float, positive_weight: float, reduction: str, variant: str, anchors: str) -> None:
