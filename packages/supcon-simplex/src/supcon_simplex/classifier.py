@@ -159,6 +159,6 @@ class SupConClassifier:
             )
         return self._features(self._standard.apply(rows).to(next(self.encoder_.parameters()).device))
 
-    @torch.no_grad()
     def _features(self, inputs: Tensor) -> Tensor:
-        return self._head.seen(embed(self.encoder_, inputs.to(next(self.encoder_.parameters()).device)))
+        with torch.no_grad():
+            return self._head.seen(embed(self.encoder_, inputs.to(next(self.encoder_.parameters()).device)))
