@@ -16,7 +16,6 @@ from offprints.training import DivergedError
 
 from supcon_simplex import SupConLoss, regular_simplex, sc_bound
 from supcon_simplex.classifier import SupConClassifier
-from supcon_simplex.compositions import compositions
 from supcon_simplex.datasets import load
 from supcon_simplex.heads import build_head
 from supcon_simplex.labelled import LabelledData, Standard
@@ -256,17 +255,3 @@ def test_a_monitor_of_cross_entropy_takes_the_weights_and_warns_of_what_is_out_o
         Monitor(1)
     with pytest.raises(InputError, match="temperature"):
         Monitor(4, temperature=0.0)
-
-
-def test_the_batches_of_the_appendix_are_counted_without_enumeration() -> None:
-    found = {one.counts: one for one in compositions(3, 9, 3)}
-    assert len(found) == 12
-    assert sum(one.batches for one in found.values()) == 24310
-    assert found[(9, 0, 0)].batches == 3 * 55
-    assert found[(6, 2, 1)].value == pytest.approx(1.36578, abs=1e-5)
-    assert found[(4, 3, 2)].value == pytest.approx(1.23972, abs=1e-5)
-    small = compositions(2, 3, 2)
-    # aaa has 4 multisets of 2 points and aab 3 * 2, each for both classes.
-    assert [(one.counts, one.batches) for one in small] == [((3, 0), 8), ((2, 1), 12)]
-    with pytest.raises(InputError, match="2 or more"):
-        compositions(1, 9, 3)

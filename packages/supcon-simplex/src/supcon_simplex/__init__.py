@@ -19,16 +19,25 @@ from supcon_simplex.bounds import (
 )
 from supcon_simplex.classifier import SupConClassifier
 from supcon_simplex.collapse import CollapseMetrics
-from supcon_simplex.compositions import Composition, compositions
+from supcon_simplex.compositions import composition_share, compositions
 from supcon_simplex.datasets import DATASETS, load
+from supcon_simplex.distributed import gather_metrics
 from supcon_simplex.ensemble import ensemble_supcon_loss
+from supcon_simplex.gap import Gap, GapMeter
 from supcon_simplex.geometry import CollapseReport, angular_similarity, pairwise_cosines
-from supcon_simplex.heads import CrossEntropyHead, Gap, Head, SupConHead, build_head
+from supcon_simplex.heads import CrossEntropyHead, Head, LossGap, SupConHead, build_head
 from supcon_simplex.labelled import DataSplits, LabelledData, Standard
 from supcon_simplex.loss import SupConLoss, supcon_loss
 from supcon_simplex.monitor import Monitor
 from supcon_simplex.networks import Encoder, build_encoder
 from supcon_simplex.noise import NoisyLabels, add_noise
+from supcon_simplex.optimum import (
+    Optimum,
+    cross_entropy_of,
+    optimize_embeddings,
+    supcon_of,
+    supcon_over_batches,
+)
 from supcon_simplex.own_files import read_splits
 from supcon_simplex.probe import ProbeOptions, accuracy, class_means, linear_probe
 from supcon_simplex.records import read_cifar, read_idx
@@ -41,7 +50,9 @@ from supcon_simplex.simplex import (
     simplex_distance,
 )
 from supcon_simplex.slopes import bootstrap, curvature, slope
+from supcon_simplex.spherical_code import spherical_code
 from supcon_simplex.timetofit import FitTimes, Grid, fit_times
+from supcon_simplex.tracking import class_mean_cross_entropy
 from supcon_simplex.training import Trainer, TrainingOptions
 
 __version__ = "0.1.0"
@@ -50,7 +61,6 @@ __all__ = [
     "DATASETS",
     "CollapseMetrics",
     "CollapseReport",
-    "Composition",
     "CrossEntropyHead",
     "DataSplits",
     "DivergedError",
@@ -58,11 +68,14 @@ __all__ = [
     "EnsembleOptions",
     "FitTimes",
     "Gap",
+    "GapMeter",
     "Grid",
     "Head",
     "LabelledData",
+    "LossGap",
     "Monitor",
     "NoisyLabels",
+    "Optimum",
     "Outcome",
     "PenalisedOptimum",
     "ProbeOptions",
@@ -82,15 +95,20 @@ __all__ = [
     "build_head",
     "ce_bound",
     "ce_l2_optimum",
+    "class_mean_cross_entropy",
     "class_means",
+    "composition_share",
     "compositions",
+    "cross_entropy_of",
     "curvature",
     "ensemble_supcon_loss",
     "fit_times",
+    "gather_metrics",
     "is_simplex",
     "linear_probe",
     "load",
     "nearest_simplex",
+    "optimize_embeddings",
     "pairwise_cosines",
     "read_cifar",
     "read_idx",
@@ -101,5 +119,8 @@ __all__ = [
     "sc_total_bound",
     "simplex_distance",
     "slope",
+    "spherical_code",
     "supcon_loss",
+    "supcon_of",
+    "supcon_over_batches",
 ]

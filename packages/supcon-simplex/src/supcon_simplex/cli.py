@@ -16,6 +16,7 @@ from offprints.training import Outcome, reported
 from supcon_simplex import figures
 from supcon_simplex.batched_mlp import Ensemble
 from supcon_simplex.config import Config, ModelConfig
+from supcon_simplex.free_runs import compositions, sphere
 from supcon_simplex.geometry import CollapseReport
 from supcon_simplex.own_files import read_rows
 from supcon_simplex.runs import Measured, Prepared, build_model, measure, obstacles, open_run, prepare
@@ -108,6 +109,8 @@ TASKS = {
     "timetofit": timetofit,
     "evaluate": evaluate,
     "predict": predict,
+    "sphere": sphere,
+    "compositions": compositions,
 }
 
 main = command(

@@ -101,7 +101,7 @@ class CollapseMetrics:
             # About their own means, single precision keeps all of its digits; the sum is taken in double.
             rows = centred if z.dtype == torch.float64 else centred.float()
             scatter = (rows.T @ rows).double()
-        self._merge(count, mean, spread, scatter)
+        self.merge_moments(count, mean, spread, scatter)
         self.sample.add(z, y)
         return self
 
@@ -121,9 +121,21 @@ class CollapseMetrics:
         ):
             raise InputError("metrics can be merged if classes, features, covariance and sample are the same")
         self._to(other.mean.device)
-        self._merge(other.count, other.mean, other.spread, other.scatter)
+        self.merge_moments(other.count, other.mean, other.spread, other.scatter)
         self.sample.merge(other.sample)
         return self
+
+    def merge_moments(self, count: Tensor, mean: Tensor, spread: Tensor, scatter: Tensor | None) -> None:
+        """Add rows of which these are known; see the attributes of the same names."""
+        total = self.count + count
+        share = count / total.clamp(min=1)
+        move = mean - self.mean
+        pull = self.count * share  # n m / (n + m)
+        self.spread += spread + pull * move.square().sum(1)
+        if self.scatter is not None and scatter is not None:
+            self.scatter += scatter + (move * pull[:, None]).T @ move
+        self.mean += move * share[:, None]
+        self.count = total
 
     def compute(
         self,
@@ -159,17 +171,6 @@ class CollapseMetrics:
         rows, labels = self.sample.rows()
         found = [None if x is None else x.detach().to(self.mean.device).double() for x in (weight, bias)]
         return report(moments, rows, labels, found[0], found[1], centre == "sample")
-
-    def _merge(self, count: Tensor, mean: Tensor, spread: Tensor, scatter: Tensor | None) -> None:
-        total = self.count + count
-        share = count / total.clamp(min=1)
-        move = mean - self.mean
-        pull = self.count * share  # n m / (n + m)
-        self.spread += spread + pull * move.square().sum(1)
-        if self.scatter is not None and scatter is not None:
-            self.scatter += scatter + (move * pull[:, None]).T @ move
-        self.mean += move * share[:, None]
-        self.count = total
 
     def _to(self, device: torch.device) -> None:
         if self.mean.device != device:

@@ -45,7 +45,7 @@ class CompiledTiles:
     def sums(self, scaled: Tensor, keep: bool) -> tuple[Tensor, Tensor]:
         total = np.zeros(len(scaled), np.float32)
         columns = np.zeros((PARTS, len(scaled)), np.float32)
-        room = _room(sum(t.size for t in self._tiles) if keep else 0)
+        room = _room(min(KEPT, sum(t.size for t in self._tiles)) if keep else 0)
         spare = _room(max(t.size for t in self._tiles))
         used = 0
         for number, tile in enumerate(self._tiles):
@@ -84,7 +84,7 @@ class CompiledTiles:
 
 def _room(size: int) -> Tensor:
     """Memory from numpy, which asks the system for huge pages."""
-    return torch.from_numpy(np.empty(min(size, KEPT), np.float32))
+    return torch.from_numpy(np.empty(size, np.float32))
 
 
 def _product(scaled: Tensor, tile: Tile, room: Tensor) -> Tensor:

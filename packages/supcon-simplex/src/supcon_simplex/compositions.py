@@ -1,84 +1,73 @@
-"""All batches of a small problem by what labels they have: how many there are of each kind, and what each costs at the simplex.
-
-Two batches of one composition, such as 4 + 3 + 2 rows of three classes, cost the same when every class is a point of the simplex, so
-that the millions of batches of the paper's appendix need no enumeration.
-"""
+"""How the rows of a batch can be shared out to the classes, up to the classes' names, and how often that happens."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from offprints.errors import InputError
 
-from supcon_simplex.bounds import sc_batch_value
+from supcon_simplex.bounds import Sampling
 
 
-@dataclass(frozen=True)
-class Composition:
-    """Batches whose classes have these rows, in any order of the classes.
-
-    Attributes:
-        counts: rows of each class, the largest first; K numbers that sum to b.
-        batches: how many multisets of the points are of this kind, over all orders of the classes.
-        share: of all batches.
-        value: mean loss of such a batch at the simplex.
-    """
-
-    counts: tuple[int, ...]
-    batches: int
-    share: float
-    value: float
-
-    @property
-    def name(self) -> str:
-        """Such as "4 3 2"."""
-        return " ".join(map(str, self.counts))
-
-
-def compositions(
-    classes: int, batch_size: int, per_class: int, temperature: float = 1.0
-) -> list[Composition]:
-    """Every composition of a batch, the most uneven first.
+def compositions(rows: int, classes: int) -> list[tuple[int, ...]]:
+    """All ways to share out the rows of a batch, each with its largest count first; (9, 0, 0) is the first of nine rows.
 
     Args:
-        classes: K, 2 or more.
-        batch_size: b, 2 or more.
-        per_class: n, points of each class; a batch may draw one several times.
-        temperature: of the loss.
+        rows: b, 1 or more.
+        classes: K, 1 or more; some may get none.
 
     Raises:
-        InputError: a number is too small.
-
-    Source: the appendix's figure of per-batch losses: K = 3, n = 3, b = 9, 24,310 batches of 12 compositions.
+        InputError: a number is out of range.
     """
-    if classes < 2 or batch_size < 2 or per_class < 1:
-        raise InputError(
-            f"classes={classes} and batch_size={batch_size} are 2 or more, per_class={per_class} 1 or more"
-        )
-    total = math.comb(classes * per_class + batch_size - 1, batch_size)
-    found = []
-    for counts in _partitions(batch_size, classes, batch_size):
-        orders = math.factorial(classes)
-        for times in Counter(counts).values():
-            orders //= math.factorial(times)
-        batches = orders * math.prod(math.comb(per_class + n - 1, n) for n in counts)
-        found.append(
-            Composition(
-                counts, batches, batches / total, sc_batch_value(counts, temperature, classes=classes)
-            )
-        )
-    return found
+    if rows < 1 or classes < 1:
+        raise InputError(f"needs a row and a class, got {rows} and {classes}")
+    return _shared_out(rows, classes, rows)
 
 
-def _partitions(rows: int, classes: int, largest: int) -> Iterator[tuple[int, ...]]:
-    """Ways to write `rows` as `classes` numbers that do not rise and begin with `largest` at most."""
-    if classes == 1:
-        if rows <= largest:
-            yield (rows,)
-        return
-    for first in range(min(rows, largest), -(-rows // classes) - 1, -1):
-        for rest in _partitions(rows - first, classes - 1, first):
-            yield (first, *rest)
+def composition_share(
+    counts: Sequence[int], sampling: Sampling = "iid", per_class: int | None = None
+) -> float:
+    """The share of batches with these counts, whichever class has which.
+
+    Args:
+        counts: rows of each of the K classes, zeros included.
+        sampling: how batches are drawn, see `Sampling`.
+        per_class: n, rows of each class; "multiset" and "subset" need it, "iid" takes none.
+
+    Raises:
+        InputError: counts are negative or all zero, or `per_class` does not fit the sampling.
+    """
+    classes, rows = len(counts), sum(counts)
+    if classes < 1 or min(counts) < 0 or rows < 1:
+        raise InputError(f"counts must be 0 or more with a row at all, got {list(counts)}")
+    if (per_class is None) != (sampling == "iid"):
+        raise InputError("per_class belongs to sampling=multiset and sampling=subset, and they need it")
+    if per_class is not None and sampling == "subset" and rows > per_class * classes:
+        raise InputError(f"a batch of {rows} different rows cannot be drawn from {per_class * classes}")
+    names = math.factorial(classes)
+    for times in Counter(counts).values():
+        names //= math.factorial(times)
+    if per_class is None:
+        orders = math.factorial(rows)
+        for count in counts:
+            orders //= math.factorial(count)
+        return float(names * orders / classes**rows)
+    ways, total = names, per_class * classes
+    for count in counts:
+        ways *= (
+            math.comb(per_class + count - 1, count) if sampling == "multiset" else math.comb(per_class, count)
+        )
+    return ways / (math.comb(total + rows - 1, rows) if sampling == "multiset" else math.comb(total, rows))
+
+
+def _shared_out(rows: int, parts: int, largest: int) -> list[tuple[int, ...]]:
+    if parts == 1:
+        return [(rows,)] if rows <= largest else []
+    return [
+        (first, *rest)
+        for first in range(min(rows, largest), -1, -1)
+        if first * parts >= rows
+        for rest in _shared_out(rows - first, parts - 1, first)
+    ]

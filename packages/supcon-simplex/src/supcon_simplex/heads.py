@@ -20,7 +20,8 @@ from torch.nn import functional
 from offprints.errors import InputError
 from offprints.user_errors import closest
 
-from supcon_simplex.bounds import ce_bound, sc_batch_value, sc_bound
+from supcon_simplex.bounds import ce_bound
+from supcon_simplex.gap import GapMeter
 from supcon_simplex.loss import SupConLoss
 from supcon_simplex.simplex import SimplexHead
 
@@ -29,7 +30,7 @@ HEADS = ("ce", "ce_sphere", "ce_norm", "ce_fixed", "sc")
 norm. ce_fixed: the map frozen at the vertices of a simplex, on raw features. sc: the supervised contrastive loss on unit features."""
 
 
-class Gap(NamedTuple):
+class LossGap(NamedTuple):
     """A loss beside the least it could be.
 
     Attributes:
@@ -81,7 +82,7 @@ class Head(nn.Module, ABC):
         batch_size: int,
         generator: torch.Generator,
         nonnegative: bool = False,
-    ) -> Gap:
+    ) -> LossGap:
         """The loss of a whole training set and its bound.
 
         Args:
@@ -152,14 +153,16 @@ class CrossEntropyHead(Head):
         batch_size: int,
         generator: torch.Generator,
         nonnegative: bool = False,
-    ) -> Gap:
+    ) -> LossGap:
         features, weight = features.double(), self.weight.double()
         seen = self.seen(features)
         loss = float(functional.cross_entropy(functional.linear(seen, weight), labels))
         radius = float(seen.norm(dim=1).max())
         if self.weight_norm is not None or self.fixed:
-            return Gap(loss, ce_bound(self.num_classes, radius, weight_norm=float(weight.norm(dim=1).max())))
-        return Gap(loss, ce_bound(self.num_classes, radius, frobenius=float(weight.norm())))
+            return LossGap(
+                loss, ce_bound(self.num_classes, radius, weight_norm=float(weight.norm(dim=1).max()))
+            )
+        return LossGap(loss, ce_bound(self.num_classes, radius, frobenius=float(weight.norm())))
 
 
 class SupConHead(Head):
@@ -196,19 +199,15 @@ class SupConHead(Head):
         batch_size: int,
         generator: torch.Generator,
         nonnegative: bool = False,
-    ) -> Gap:
-        # The bound is of the mean over batches with their labels drawn at random. The loss of each batch is set beside the value
-        # of the simplex under the very labels of that batch, which takes the luck of the draw out of the difference.
+    ) -> LossGap:
+        # Each batch is set beside the simplex under its very labels, which takes the luck of the draw out of the difference.
         seen = self.seen(features)
-        bound = sc_bound(self.num_classes, self.temperature, batch_size, nonnegative=nonnegative)
-        excess = 0.0
+        meter = GapMeter(self.num_classes, self.temperature, nonnegative=nonnegative)
         for _ in range(self.batches):
             drawn = torch.randint(len(seen), (batch_size,), generator=generator).to(seen.device)
-            counts = torch.bincount(labels[drawn], minlength=self.num_classes).tolist()
-            excess += float(self.loss(seen[drawn], labels[drawn])) - sc_batch_value(
-                counts, self.temperature, nonnegative=nonnegative
-            )
-        return Gap(bound + excess / self.batches, bound)
+            meter.update(self.loss(seen[drawn], labels[drawn]), labels[drawn])
+        found = meter.compute()
+        return LossGap(found.bound + found.matched, found.bound)
 
 
 def build_head(

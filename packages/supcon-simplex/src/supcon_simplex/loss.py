@@ -10,6 +10,7 @@ other rows of its label; the sum runs over all other rows. Rows without a positi
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Literal, get_args
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from offprints.errors import InputError
 
+from supcon_simplex.distributed import gather_rows, processes, total
 from supcon_simplex.pairs import Pairs, checked_labels, pairs_of_labels, pairs_of_mask
 from supcon_simplex.plain import plain_terms
 from supcon_simplex.rows import row_terms
@@ -43,6 +45,7 @@ def supcon_loss(
     variant: Variant = "out",
     anchors: Anchors = "all",
     mask: Tensor | None = None,
+    gather: bool = False,
 ) -> Tensor:
     """The supervised contrastive loss of a batch.
 
@@ -58,6 +61,8 @@ def supcon_loss(
         variant: see `Variant`.
         anchors: see `Anchors`.
         mask: (B, B) instead of labels: entry (i, j) is not 0 where sample j is a positive of sample i.
+        gather: take the rows of all processes of torch.distributed as keys, see `supcon_simplex.distributed`; batches may differ in
+            size. The result is this process's share times their number: its average over the processes is the loss of the whole.
 
     Returns:
         A number; with reduction "none" the loss of each anchor: (B,), or (B, V) if all views of several are anchors.
@@ -71,7 +76,19 @@ def supcon_loss(
     flat, views = _flattened(z)
     samples = len(flat) // views
     own = torch.arange(samples, device=z.device) if anchors == "first" and views > 1 else None
-    pairs = _pairs(labels, mask, samples, views, own, z.device)
+    if gather and processes() > 1:
+        names = _labels(labels, mask, samples, z.device, everywhere=True).repeat(views)
+        return _gathered(
+            flat, names, own, temperature, reduction, normalize, positive_weight, variant == "in"
+        )
+    if mask is not None and labels is None:
+        pairs = pairs_of_mask(_checked_mask(mask, samples).to(z.device), views, own)
+    else:
+        if labels is None and views == 1:
+            raise InputError("without labels or a mask a loss needs several views of each sample: (B, V, d)")
+        pairs = pairs_of_labels(_labels(labels, mask, samples, z.device).repeat(views), own)
+    if pairs.mask is None and pairs.groups == len(flat):
+        warnings.warn("all labels are different: no row has a positive, and the loss is 0", stacklevel=2)
     with torch.autocast(z.device.type, enabled=False):  # half precision would lose what exponentials need
         terms = _terms(wide(flat), pairs, temperature, positive_weight, variant == "in", normalize)
     found = reduced(terms, pairs.partners, len(flat), reduction)
@@ -115,6 +132,7 @@ class SupConLoss(nn.Module):
         variant: Variant = "out",
         anchors: Anchors = "all",
         scale: float = 1.0,
+        gather: bool = False,
     ) -> None:
         """Check and keep the options.
 
@@ -126,6 +144,7 @@ class SupConLoss(nn.Module):
             variant: see `Variant`.
             anchors: see `Anchors`.
             scale: factor of the result.
+            gather: take the rows of all processes as keys.
 
         Raises:
             InputError: a number is out of range, or a name is unknown.
@@ -139,6 +158,7 @@ class SupConLoss(nn.Module):
         self.variant: Variant = variant
         self.anchors: Anchors = anchors
         self.scale = scale
+        self.gather = gather
 
     @classmethod
     def like(
@@ -175,11 +195,21 @@ class SupConLoss(nn.Module):
             variant=self.variant,
             anchors=self.anchors,
             mask=mask,
+            gather=self.gather,
         )
         return found if self.scale == 1 else found * self.scale
 
     def extra_repr(self) -> str:
-        names = ("temperature", "reduction", "normalize", "positive_weight", "variant", "anchors", "scale")
+        names = (
+            "temperature",
+            "reduction",
+            "normalize",
+            "positive_weight",
+            "variant",
+            "anchors",
+            "scale",
+            "gather",
+        )
         return ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
 
 
@@ -193,7 +223,7 @@ def _terms(
         # Reading the largest norm would make a GPU wait, whose blocks are as large as most batches anyhow.
         if not normalize and x.device.type == "cpu" and fits(_largest_square(x) / temperature, x.dtype):
             return symmetric_terms(x, pairs, temperature, weight, inside, False)
-    keys = _unit(x) if normalize else x
+    keys = unit(x) if normalize else x
     anchor_rows = keys if pairs.everyone else keys.index_select(0, pairs.own)
     terms = row_terms if pairs.mask is None else plain_terms
     return terms(anchor_rows, keys, pairs, temperature, weight, inside)
@@ -214,26 +244,55 @@ def _flattened(z: Tensor) -> tuple[Tensor, int]:
     return (z, 1) if z.dim() == 2 else (z.transpose(0, 1).flatten(0, 1), z.shape[1])
 
 
-def _pairs(
-    labels: Tensor | None,
-    mask: Tensor | None,
-    samples: int,
-    views: int,
+def _gathered(
+    flat: Tensor,
+    labels: Tensor,
     own: Tensor | None,
-    device: torch.device,
-) -> Pairs:
+    temperature: float,
+    reduction: Reduction,
+    normalize: bool,
+    weight: float,
+    inside: bool,
+) -> Tensor:
+    """This process's anchors among the keys of all."""
+    with torch.autocast(flat.device.type, enabled=False):
+        x = wide(flat)
+        keys, first = gather_rows(unit(x) if normalize else x)
+        here = torch.arange(len(flat), device=flat.device) if own is None else own
+        pairs = pairs_of_labels(gather_rows(labels).rows, first + here)
+        terms = row_terms(keys.index_select(0, pairs.own), keys, pairs, temperature, weight, inside)
+    if reduction == "none":
+        return terms
+    counted = torch.ones_like(pairs.partners, dtype=torch.bool)
+    if reduction == "mean_positive":
+        counted = pairs.partners > 0
+    elif reduction == "mean_nonzero":
+        counted = (terms > 0) & (pairs.groups > 1)
+    share = torch.where(counted, terms, terms * 0).sum() * processes()
+    return share if reduction == "sum" else share / total(counted.sum()).clamp(min=1)
+
+
+def _labels(
+    labels: Tensor | None, mask: Tensor | None, samples: int, device: torch.device, everywhere: bool = False
+) -> Tensor:
+    """Labels, or a number for each sample; alike in type in all processes, and told apart, if `everywhere`."""
     if mask is not None:
-        if labels is not None:
-            raise InputError("give labels or a mask, not both")
-        if mask.shape != (samples, samples):
-            raise InputError(f"mask must be {(samples, samples)}, got {tuple(mask.shape)}")
-        return pairs_of_mask(mask.to(device), views, own)
+        raise InputError(
+            "give labels or a mask, not both" if labels is not None else "a mask cannot be gathered"
+        )
     if labels is None:
-        if views == 1:
-            raise InputError("without labels or a mask a loss needs several views of each sample: (B, V, d)")
-        labels = torch.arange(samples, device=device)
+        number = torch.arange(samples, device=device)
+        return number + gather_rows(number).first if everywhere else number
     labels = checked_labels(torch.as_tensor(labels), samples).to(device)
-    return pairs_of_labels(labels.repeat(views), own)
+    if not everywhere:
+        return labels
+    return labels.double() if labels.is_floating_point() else labels.long()
+
+
+def _checked_mask(mask: Tensor, samples: int) -> Tensor:
+    if mask.shape != (samples, samples):
+        raise InputError(f"mask must be {(samples, samples)}, got {tuple(mask.shape)}")
+    return mask
 
 
 def wide(z: Tensor) -> Tensor:
@@ -241,7 +300,8 @@ def wide(z: Tensor) -> Tensor:
     return z if z.dtype == torch.float64 else z.float()
 
 
-def _unit(z: Tensor) -> Tensor:
+def unit(z: Tensor) -> Tensor:
+    """Rows over their norms; those without a direction become 0, and have no gradient."""
     norm = z.norm(dim=1, keepdim=True)
     return z / torch.where(norm < SMALLEST_NORM, torch.inf, norm)
 

@@ -20,8 +20,9 @@ from torch.nn import functional
 
 from offprints.errors import InputError
 
-from supcon_simplex.bounds import ce_bound, sc_batch_value
+from supcon_simplex.bounds import ce_bound
 from supcon_simplex.collapse import CollapseMetrics
+from supcon_simplex.gap import GapMeter
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ class Monitor:
     def _start(self) -> None:
         self._collapse: CollapseMetrics | None = None
         self._loss: Tensor | None = None
-        self._counts: list[Tensor] = []
+        self._meter = None if self.temperature is None else GapMeter(self.num_classes, self.temperature)
         self._radius: Tensor | None = None
         self._least: Tensor | None = None
         self._batches = 0
@@ -86,11 +87,12 @@ class Monitor:
             )
             self._look_at(z)
         self._collapse.update(seen, y)
-        self._counts.append(torch.bincount(y.long(), minlength=self.num_classes))
         radius, least = seen.norm(dim=1).max(), z.min()
         self._radius = radius if self._radius is None else torch.maximum(self._radius, radius)
         self._least = least if self._least is None else torch.minimum(self._least, least)
         now = torch.as_tensor(loss, device=z.device).detach().double()
+        if self._meter is not None:
+            self._meter.update(now, y.long())
         self._loss = now if self._loss is None else self._loss + now
         self._batches += 1
 
@@ -122,10 +124,9 @@ class Monitor:
         return found
 
     def _bound(self, weight: Tensor | None) -> float | None:
-        counts = torch.stack(self._counts).tolist()
-        if self.temperature is not None:
-            values = [sc_batch_value(batch, self.temperature) for batch in counts if sum(batch) > 1]
-            return sum(values) / max(1, self._batches)
+        if self._meter is not None:
+            found = self._meter.compute()
+            return found.loss - found.matched
         if weight is None or self._radius is None:
             return None
         return ce_bound(

@@ -30,7 +30,7 @@ def plain_terms(
     positive = pairs.positives()
     itself = torch.zeros_like(positive).scatter(1, pairs.own[:, None], True)
     denominator = log_sum_exp(weighted(similarity, positive, positive_weight), itself)
-    partners = pairs.partners.clamp(min=1)
+    partners = pairs.partners.clamp(min=1).to(similarity)
     if inside:
         numerator = log_sum_exp(similarity, ~positive) - partners.log()
     else:
@@ -42,9 +42,9 @@ def weighted(similarity: Tensor, positive: Tensor, weight: float) -> Tensor:
     """Similarities with ln(weight) added where a key is a positive."""
     if weight == 1:
         return similarity
-    return (
-        similarity + positive * math.log(weight) if weight else similarity.masked_fill(positive, -torch.inf)
-    )
+    if weight == 0:
+        return similarity.masked_fill(positive, -torch.inf)
+    return similarity + positive.to(similarity) * math.log(weight)
 
 
 def log_sum_exp(x: Tensor, without: Tensor) -> Tensor:

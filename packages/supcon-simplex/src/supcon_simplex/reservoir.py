@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -41,6 +43,27 @@ class Reservoir:
         if not self._parts:
             return None, torch.empty(0, dtype=torch.int64)
         return self._parts[0][1], self._parts[0][2]
+
+    def gathered(self, features: int, gather: Callable[[Tensor], Tensor]) -> Reservoir:
+        """The sample of all processes' streams.
+
+        Args:
+            features: length of a row.
+            gather: makes the rows of all processes of those of one.
+        """
+        self._shrink()
+        empty = (
+            torch.empty(0, dtype=torch.float64),
+            torch.empty(0, features),
+            torch.empty(0, dtype=torch.int64),
+        )
+        found = Reservoir(self.size, 0)
+        found.seen = int(gather(torch.tensor([self.seen])).sum())
+        if self.size:
+            priority, rows, labels = (gather(part) for part in (self._parts or [empty])[0])
+            found._offer(priority, rows, labels)
+            found._shrink()
+        return found
 
     def _offer(self, priority: Tensor, rows: Tensor, labels: Tensor) -> None:
         held = sum(len(part[0]) for part in self._parts)

@@ -39,7 +39,7 @@ def row_terms(
     """
     warm = anchors / temperature
     total, positive = cast(Any, _LogSums).apply(warm, keys, pairs, positive_weight, inside)
-    partners = pairs.partners.clamp(min=1).to(keys.dtype)
+    partners = pairs.partners.clamp(min=1).to(keys)
     if inside:
         terms = total - positive + partners.log()
     else:
@@ -106,7 +106,7 @@ def _similarities(
 def _weighted(s: Tensor, same: Tensor | None, weight: float) -> Tensor:
     if same is None or weight == 1:
         return s
-    return s.masked_fill(same, -torch.inf) if weight == 0 else s + same * math.log(weight)
+    return s.masked_fill(same, -torch.inf) if weight == 0 else s + same.to(s) * math.log(weight)
 
 
 def _log_sum(s: Tensor) -> Tensor:

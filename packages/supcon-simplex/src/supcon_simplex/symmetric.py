@@ -98,7 +98,7 @@ class _SymmetricTerms(torch.autograd.Function):
             others = scaled[:0]
             terms = total.log() - (positive / partners).log()
         else:
-            others = _class_sums(scaled, pairs) - scaled  # (N, d), sum of each row's positives
+            others = _class_sums(scaled, pairs).sub_(scaled)  # (N, d), sum of each row's positives
             terms = total.log() - (others * scaled).sum(1) / (partners * LOG2_E)
         ctx.save_for_backward(scaled, others, norm, total, positive, partners)
         ctx.work, ctx.pairs, ctx.scale, ctx.weight, ctx.inside = work, pairs, scale, weight, inside
@@ -117,13 +117,14 @@ class _SymmetricTerms(torch.autograd.Function):
         else:
             pull = (of_terms / partners)[:, None]
             pulled = scaled * pull
-            gradient = pulled - _class_sums(pulled, ctx.pairs) - others * pull
+            gradient = _class_sums(pulled, ctx.pairs).neg_().add_(pulled).addcmul_(others, pull, value=-1)
+            del pulled
         ctx.work.add_gradient(gradient, scaled, share, positive_share)
         if norm is None:
             gradient *= ctx.scale / LOG2_E
         else:  # through the norm, only what is at right angles to the row is left; scaled / ctx.scale is the unit row
             along = (gradient * scaled).sum(1, keepdim=True) / ctx.scale**2
-            gradient -= scaled * along
+            gradient.addcmul_(scaled, along, value=-1)
             gradient *= torch.where(norm < SMALLEST_NORM, 0, (ctx.scale / LOG2_E) / norm)
         return gradient, None, None, None, None, None, None
 

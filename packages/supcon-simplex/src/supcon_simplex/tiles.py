@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-KEPT = 3 << 20
+KEPT = 1 << 20
 """Exponentials that are kept for the gradient."""
 
 

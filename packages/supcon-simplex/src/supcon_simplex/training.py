@@ -27,7 +27,7 @@ from offprints.gpu import processes
 from offprints.training import EpochLoop, LoopOptions
 
 from supcon_simplex.collapse import CollapseMetrics
-from supcon_simplex.heads import Gap, Head
+from supcon_simplex.heads import Head, LossGap
 from supcon_simplex.networks import Encoder
 
 AUGMENTATIONS = ("none", "standard")
@@ -198,7 +198,7 @@ class Trainer(EpochLoop[Tensor]):
         kept = ("nc1_quotient", "nc2_etf", "simplex_distance", "cosine_across_means", "cosine_to_mean")
         return found | {f"train/{name}": measured[name] for name in kept if name in measured}
 
-    def gap(self, features: Tensor, generator: torch.Generator, nonnegative: bool) -> Gap:
+    def gap(self, features: Tensor, generator: torch.Generator, nonnegative: bool) -> LossGap:
         """The head's gap on all training rows."""
         return self.head.gap(features, self.labels, self.options.batch_size, generator, nonnegative)
 
