@@ -39,7 +39,7 @@ class CompiledTiles:
     """See `tiles.TorchTiles`; positives count as the others do."""
 
     def __init__(self, rows: int) -> None:
-        self._tiles = list(tiles(rows, 256 if rows > 512 else 128, 512))
+        self._tiles = list(tiles(rows, 256 if rows > 512 else 128, 1024))
         self._kept: list[Tensor] = []
 
     def sums(self, scaled: Tensor, keep: bool) -> tuple[Tensor, Tensor]:
@@ -63,19 +63,19 @@ class CompiledTiles:
 
     def add_gradient(self, to: Tensor, scaled: Tensor, share: Tensor, positive_share: Tensor) -> None:
         s = share.numpy()
-        made, spare = (_room(max(t.size for t in self._tiles)) for _ in range(2))
+        room = _room(max(t.size for t in self._tiles))
         turned = (
             scaled.T.contiguous()
         )  # a product with a tile from the left is quicker than one with its transpose
         turned_to = torch.zeros_like(turned)
         for number, tile in enumerate(self._tiles):
-            g = made[: tile.size].view(tile.rows.stop - tile.rows.start, -1)
-            given = g.numpy(), s[tile.rows], s[tile.columns]
+            given = s[tile.rows], s[tile.columns]
             if number < len(self._kept):
-                _in_parts(_weigh, tile, self._kept[number].numpy(), *given)
+                g = room[: tile.size].view(tile.rows.stop - tile.rows.start, -1)
+                _in_parts(_weigh, tile, self._kept[number].numpy(), g.numpy(), *given)
             else:
-                e = _product(scaled, tile, spare)
-                _in_parts(_exponentiate_and_weigh, tile, e.numpy(), tile.square, *given)
+                g = _product(scaled, tile, room)
+                _in_parts(_exponentiate_and_weigh, tile, g.numpy(), tile.square, *given)
             to[tile.rows].addmm_(g, scaled[tile.columns])
             if tile.beyond.start < tile.beyond.stop:
                 turned_to[:, tile.beyond].addmm_(turned[:, tile.rows], g[:, tile.square :])
@@ -155,15 +155,15 @@ def _exponentiate(s: Any, square: int, total: Any, columns: Any, start: int, fir
 
 @_compiled()
 def _exponentiate_and_weigh(
-    s: Any, square: int, g: Any, of_rows: Any, of_columns: Any, first: int, last: int
+    s: Any, square: int, of_rows: Any, of_columns: Any, first: int, last: int
 ) -> None:
     height, width = s.shape
     for i in range(first * height // PARTS, last * height // PARTS):
-        here, out, share = s[i], g[i], of_rows[i]
+        here, share = s[i], of_rows[i]
         if square:
             here[i] = -np.inf
         for j in range(width):
-            out[j] = _exp2(here[j]) * (share + of_columns[j])
+            here[j] = _exp2(here[j]) * (share + of_columns[j])
 
 
 @_compiled()
