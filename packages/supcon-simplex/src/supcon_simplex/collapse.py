@@ -120,13 +120,13 @@ class CollapseMetrics:
             or other.sample.size != self.sample.size
         ):
             raise InputError("metrics can be merged if classes, features, covariance and sample are the same")
-        self._to(other.mean.device)
         self.merge_moments(other.count, other.mean, other.spread, other.scatter)
         self.sample.merge(other.sample)
         return self
 
     def merge_moments(self, count: Tensor, mean: Tensor, spread: Tensor, scatter: Tensor | None) -> None:
         """Add rows of which these are known; see the attributes of the same names."""
+        self._to(mean.device)
         total = self.count + count
         share = count / total.clamp(min=1)
         move = mean - self.mean

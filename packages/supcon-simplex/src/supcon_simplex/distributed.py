@@ -70,7 +70,9 @@ def gather_metrics(metrics: CollapseMetrics) -> CollapseMetrics:
     for number in range(processes()):
         scatter = None if scatters is None else scatters[number]
         merged.merge_moments(counts[number], means[number], spreads[number], scatter)
-    merged.sample = metrics.sample.gathered(features, lambda rows: gather_rows(rows).rows)
+    merged.sample = metrics.sample.gathered(
+        features, metrics.mean.device, lambda rows: gather_rows(rows).rows
+    )
     return merged
 
 

@@ -44,11 +44,12 @@ class Reservoir:
             return None, torch.empty(0, dtype=torch.int64)
         return self._parts[0][1], self._parts[0][2]
 
-    def gathered(self, features: int, gather: Callable[[Tensor], Tensor]) -> Reservoir:
+    def gathered(self, features: int, device: torch.device, gather: Callable[[Tensor], Tensor]) -> Reservoir:
         """The sample of all processes' streams.
 
         Args:
             features: length of a row.
+            device: where processes exchange tensors.
             gather: makes the rows of all processes of those of one.
         """
         self._shrink()
@@ -58,9 +59,9 @@ class Reservoir:
             torch.empty(0, dtype=torch.int64),
         )
         found = Reservoir(self.size, 0)
-        found.seen = int(gather(torch.tensor([self.seen])).sum())
+        found.seen = int(gather(torch.tensor([self.seen], device=device)).sum())
         if self.size:
-            priority, rows, labels = (gather(part) for part in (self._parts or [empty])[0])
+            priority, rows, labels = (gather(part.to(device)) for part in (self._parts or [empty])[0])
             found._offer(priority, rows, labels)
             found._shrink()
         return found
