@@ -21,7 +21,7 @@ TINY = [
     "training.batch_size=64",
     "training.learning_rate=0.05",
     "training.power=1",
-    "probe.steps=50",
+    "probe.steps=1000",
     "grid.shares=[0.4,0.9]",
     "grid.seeds=2",
     "grid.draws=20",
@@ -55,9 +55,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
-    done = supcon(
-        folder, "task=train", *TINY, "training.batches=150", "probe.steps=1000", "hydra.run.dir=run"
-    )
+    done = supcon(folder, "task=train", *TINY, "hydra.run.dir=run")
     assert done.code == 0, done.err
     return folder / "run"
 
@@ -65,7 +63,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_main_job_sets_losses_side_by_side_and_fits_noise(compared: Path) -> None:
     found = metrics(compared)
     for head in ("ce", "sc"):
-        assert 0 < found[f"{head}/test/accuracy"] < 1
+        assert found[f"{head}/test/accuracy"] > 0.5
         assert found[f"{head}/train/gap"] > 0
         assert found[f"{head}/train/gap"] == pytest.approx(
             found[f"{head}/train/full_loss"] - found[f"{head}/train/bound"]
@@ -97,7 +95,7 @@ def test_a_trained_run_is_evaluated_to_the_same_numbers(trained: Path, tmp_path:
     again, first = metrics(tmp_path / "run"), metrics(trained)
     for name in ("test/accuracy", "test/nearest_mean", "train/accuracy", "train/simplex_distance"):
         assert again[name] == first[name]
-    assert first["test/nearest_mean"] > 0.5
+    assert min(first["test/accuracy"], first["test/nearest_mean"]) > 0.5
 
 
 def test_a_trained_run_predicts_rows_of_a_file(trained: Path, tmp_path: Path) -> None:
