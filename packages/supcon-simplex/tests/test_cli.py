@@ -63,7 +63,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_main_job_sets_losses_side_by_side_and_fits_noise(compared: Path) -> None:
     found = metrics(compared)
     for head in ("ce", "sc"):
-        assert found[f"{head}/test/accuracy"] > 0.5
+        assert found[f"{head}/test/accuracy"] > 0.3
         assert found[f"{head}/train/gap"] > 0
         assert found[f"{head}/train/gap"] == pytest.approx(
             found[f"{head}/train/full_loss"] - found[f"{head}/train/bound"]
