@@ -1,0 +1,1 @@
+"""Box-World: the levels, the rules, the environments and the planner."""

@@ -1,0 +1,324 @@
+"""The agents: pixels to entities, attention between entities (or convolutions instead), and heads for policy and value.
+
+Agent(AgentOptions())                       the relational agent of the paper
+Agent(AgentOptions(kind="control"))         residual convolutions in the place of attention
+agent(frames) -> logits (B, 4), values (B,)
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from offprints.errors import InputError
+
+_SDPA_FROM = 65
+"""Entities from which the fused attention is faster than writing out its softmax."""
+
+
+@dataclass
+class AgentOptions:
+    """An agent's network.
+
+    Attributes:
+        kind: relational; control, with residual convolutions; or plain, which flattens the stem's features.
+        blocks: applications of the relational block, or residual blocks of the control agent.
+        shared_weights: one relational block, applied again and again, in place of one for each application.
+        heads: of the attention.
+        head_dim: width of queries, keys and values of a head.
+        qkv_norm: per_head normalises each head's queries, keys and values; joint all heads' together; none does not.
+        mlp_final_relu: a ReLU after the block's second layer too.
+        pooling: max or mean over the entities.
+        coordinates: tag each entity with its column and row.
+        padding: same pads below and to the right before each convolution of the stem; valid does not.
+        input_norm: centered maps the floor's grey to 0 and 64 steps to 1; unit divides by 255.
+        hidden: width of the fully connected layers.
+        layers: number of them.
+        init: torch's default, or orthogonal with a policy that begins uniform.
+        side: side of the boards; only the plain agent is bound to it.
+        actions: of the policy.
+
+    Source: Section 4.1 and appendix; the paper leaves open padding, input scale, initialisation and the block's hidden width.
+    """
+
+    kind: str = "relational"
+    blocks: int = 1
+    shared_weights: bool = True
+    heads: int = 2
+    head_dim: int = 64
+    qkv_norm: str = "per_head"
+    mlp_final_relu: bool = False
+    pooling: str = "max"
+    coordinates: bool = True
+    padding: str = "same"
+    input_norm: str = "centered"
+    hidden: int = 256
+    layers: int = 4
+    init: str = "default"
+    side: int = 14
+    actions: int = 4
+
+    def __post_init__(self) -> None:
+        choices = {
+            "kind": ("relational", "control", "plain"),
+            "qkv_norm": ("per_head", "joint", "none"),
+            "pooling": ("max", "mean"),
+            "padding": ("same", "valid"),
+            "input_norm": ("centered", "unit"),
+            "init": ("default", "orthogonal"),
+        }
+        for name, among in choices.items():
+            if getattr(self, name) not in among:
+                raise InputError(
+                    f"model option {name}={getattr(self, name)!r} is unknown: {', '.join(among)}"
+                )
+        for name in ("blocks", "heads", "head_dim", "hidden", "layers", "actions"):
+            if getattr(self, name) < 1:
+                raise InputError(f"model option {name}={getattr(self, name)} must be 1 or more")
+
+
+class Stem(nn.Module):
+    """Pixels to entities: two 2 x 2 convolutions with 12 and 24 kernels, and the coordinates of each cell.
+
+    Args:
+        padding: see `AgentOptions`.
+        input_norm: see `AgentOptions`.
+        coordinates: see `AgentOptions`.
+    """
+
+    def __init__(self, padding: str = "same", input_norm: str = "centered", coordinates: bool = True) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 12, 2), nn.Conv2d(12, 24, 2)
+        self.padding, self.input_norm, self.coordinates = padding, input_norm, coordinates
+        self.width = 24 + 2 * coordinates
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """(B, H, W, 3) uint8 -> (B, h, w, 26): 24 features, then x (column) and y (row) from -1 to 1."""
+        x = frames.to(self.first.weight.dtype)
+        x = (x - 204) * (4 / 255) if self.input_norm == "centered" else x / 255
+        x = x.permute(0, 3, 1, 2)  # (B, 3, H, W)
+        for convolution in (self.first, self.second):
+            if self.padding == "same":
+                x = F.pad(x, (0, 1, 0, 1))
+            x = convolution(x).relu()
+        x = x.permute(0, 2, 3, 1)  # (B, h, w, 24)
+        if not self.coordinates:
+            return x
+        rows, columns = (torch.linspace(-1, 1, n, dtype=x.dtype, device=x.device) for n in x.shape[1:3])
+        y, x_of = torch.meshgrid(rows, columns, indexing="ij")
+        place = torch.stack([x_of, y], dim=-1).expand(len(x), -1, -1, -1)
+        return torch.cat([x, place], dim=-1)
+
+
+class HeadNorm(nn.Module):
+    """Layer normalisation of each head's vectors, with gains and biases of its own.
+
+    Args:
+        heads: H.
+        dim: d, the width that is normalised.
+    """
+
+    def __init__(self, heads: int, dim: int) -> None:
+        super().__init__()
+        self.gain, self.bias = (
+            nn.Parameter(torch.ones(heads, 1, dim)),
+            nn.Parameter(torch.zeros(heads, 1, dim)),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, N, d) -> the same."""
+        return F.layer_norm(x, x.shape[-1:]) * self.gain + self.bias
+
+
+class RelationalBlock(nn.Module):
+    """One round of messages between all entities: multi-head dot-product attention, a shared MLP, a residual.
+
+    For head h: Q, K, V = LN(E W + b), A = softmax(Q K^T / sqrt(d)), and E' = LN(E + g(concat over heads of A V)).
+
+    Args:
+        entity_dim: D, width of an entity.
+        heads: H.
+        head_dim: d, of queries and keys.
+        value_dim: of values; None takes `head_dim`.
+        qkv_norm: see `AgentOptions`.
+        mlp_final_relu: see `AgentOptions`.
+
+    Source: Section 3.2, equation 1.
+    """
+
+    def __init__(
+        self,
+        entity_dim: int,
+        heads: int = 2,
+        head_dim: int = 64,
+        value_dim: int | None = None,
+        qkv_norm: str = "per_head",
+        mlp_final_relu: bool = False,
+    ) -> None:
+        super().__init__()
+        self.heads, self.head_dim, self.value_dim = heads, head_dim, value_dim or head_dim
+        self.qkv_norm, self.mlp_final_relu = qkv_norm, mlp_final_relu
+        self.sizes = [heads * head_dim, heads * head_dim, heads * self.value_dim]
+        self.qkv = nn.Linear(entity_dim, sum(self.sizes))
+        per_head = [HeadNorm(heads, size // heads) for size in self.sizes]
+        joint = [nn.LayerNorm(size) for size in self.sizes]
+        norms: dict[str, list[nn.Module]] = {"per_head": [*per_head], "joint": [*joint]}
+        self.norms = nn.ModuleList(norms.get(qkv_norm, []))
+        self.hidden, self.out = nn.Linear(self.sizes[2], entity_dim), nn.Linear(entity_dim, entity_dim)
+        self.norm = nn.LayerNorm(entity_dim)
+
+    def forward(self, entities: Tensor, need_weights: bool = False) -> tuple[Tensor, Tensor | None]:
+        """One round.
+
+        Args:
+            entities: (B, N, D).
+            need_weights: also return the attention.
+
+        Returns:
+            (B, N, D), and the attention (B, H, N, N), whose rows sum to 1, or None.
+        """
+        parts = list(self.qkv(entities).split(self.sizes, dim=-1))  # (B, N, H d) each
+        if self.qkv_norm == "joint":
+            parts = [norm(part) for norm, part in zip(self.norms, parts, strict=True)]
+        parts = [part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts]  # (B, H, N, d)
+        if self.qkv_norm == "per_head":
+            parts = [norm(part) for norm, part in zip(self.norms, parts, strict=True)]
+        query, key, value = parts
+        weights = None
+        if need_weights or entities.shape[1] < _SDPA_FROM:
+            scores = query @ key.transpose(-1, -2) / math.sqrt(self.head_dim)
+            weights = scores.softmax(-1)  # over the keys
+            mixed = weights @ value
+        else:
+            mixed = F.scaled_dot_product_attention(query, key, value)
+        mixed = mixed.transpose(1, 2).flatten(2)  # (B, N, H d), head by head
+        update = self.out(self.hidden(mixed).relu())
+        if self.mlp_final_relu:
+            update = update.relu()
+        return self.norm(entities + update), weights if need_weights else None
+
+
+class ResidualBlock(nn.Module):
+    """Two 3 x 3 convolutions and a skip connection.
+
+    Args:
+        width: channels.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first, self.second = (nn.Conv2d(width, width, 3, padding=1) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, width, h, w) -> the same."""
+        update: Tensor = self.second(self.first(x).relu())
+        return (x + update).relu()
+
+
+class Agent(nn.Module):
+    """Frames to a policy and a value.
+
+    Args:
+        options: of the network.
+    """
+
+    def __init__(self, options: AgentOptions | None = None) -> None:
+        super().__init__()
+        self.options = options = options or AgentOptions()
+        self.stem = Stem(options.padding, options.input_norm, options.coordinates)
+        width = self.stem.width
+        self.trunk = nn.ModuleList()
+        if options.kind == "relational":
+            count = 1 if options.shared_weights else options.blocks
+            self.trunk.extend(
+                RelationalBlock(
+                    width,
+                    options.heads,
+                    options.head_dim,
+                    qkv_norm=options.qkv_norm,
+                    mlp_final_relu=options.mlp_final_relu,
+                )
+                for _ in range(count)
+            )
+        elif options.kind == "control":
+            self.trunk.extend(ResidualBlock(width) for _ in range(options.blocks))
+        else:
+            map_side = options.side - 2 * (options.padding == "valid")
+            width *= map_side**2
+        layers: list[nn.Module] = []
+        for layer in range(options.layers):
+            layers += [nn.Linear(width if layer == 0 else options.hidden, options.hidden), nn.ReLU()]
+        self.head = nn.Sequential(*layers)
+        self.policy, self.value = nn.Linear(options.hidden, options.actions), nn.Linear(options.hidden, 1)
+        if options.init == "orthogonal":
+            self._orthogonal()
+
+    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, H, W, 3) uint8 -> logits (B, actions), values (B,).
+
+        Raises:
+            InputError: a plain agent sees boards of another side than it was made for.
+        """
+        features = self.stem(frames)
+        options = self.options
+        if options.kind == "relational":
+            entities = features.flatten(1, 2)  # (B, N, D), entity = row * w + column
+            for block in self._applied():
+                entities, _ = block(entities)
+            pooled = self._pooled(entities)
+        elif options.kind == "control":
+            x = features.permute(0, 3, 1, 2)
+            for block in self.trunk:
+                x = block(x)
+            pooled = self._pooled(x.flatten(2).transpose(1, 2))
+        else:
+            if frames.shape[1] != options.side:
+                raise InputError(
+                    f"this plain agent was made for boards of side {options.side}, not {frames.shape[1]}; relational and control "
+                    "agents take any side"
+                )
+            pooled = features.flatten(1)
+        hidden = self.head(pooled)
+        return self.policy(hidden), self.value(hidden)[:, 0]
+
+    @torch.no_grad()
+    def attention(self, frames: Tensor) -> Tensor:
+        """Who attends to whom.
+
+        Args:
+            frames: (B, H, W, 3) uint8.
+
+        Returns:
+            (k, B, H, N, N) of each application and head: row the entity that asks, column the one that answers. Entity
+            row * w + column of the feature map stands for the 3 x 3 pixels (or fewer) from that cell to the lower right.
+
+        Raises:
+            InputError: the agent is not relational.
+        """
+        if self.options.kind != "relational":
+            raise InputError(f"a {self.options.kind} agent has no attention")
+        entities, found = self.stem(frames).flatten(1, 2), []
+        for block in self._applied():
+            entities, weights = block(entities, need_weights=True)
+            found.append(weights)
+        return torch.stack(found)
+
+    def _applied(self) -> list[nn.Module]:
+        return list(self.trunk) * (self.options.blocks if self.options.shared_weights else 1)
+
+    def _pooled(self, entities: Tensor) -> Tensor:
+        """(B, N, D) -> (B, D)."""
+        return entities.amax(1) if self.options.pooling == "max" else entities.mean(1)
+
+    def _orthogonal(self) -> None:
+        for module in self.modules():
+            if isinstance(module, (nn.Linear, nn.Conv2d)):
+                nn.init.orthogonal_(module.weight, math.sqrt(2))
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        nn.init.orthogonal_(self.policy.weight, 0.01)
+        nn.init.orthogonal_(self.value.weight, 1.0)

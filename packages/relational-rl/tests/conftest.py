@@ -1,0 +1,44 @@
+"""Recorded reference numbers, fixed levels, and the worked example."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from offprints.testing import one_thread, recorded
+
+from relational_rl import Levels
+
+__all__ = ["one_thread"]
+
+settings.register_profile("offprints", deadline=None, max_examples=20)  # a test states a fact, not a time
+settings.load_profile("offprints")
+
+
+@pytest.fixture
+def parity() -> Callable[[str], dict[str, np.ndarray]]:
+    """name -> the arrays of a recorded case; skips, naming the file, where it is not there."""
+    return lambda name: recorded("relational-rl", name)
+
+
+@pytest.fixture
+def fixed_levels() -> Path:
+    """The folder of fixed evaluation levels; skips where it is not there."""
+    folder = Path(os.environ.get("OFFPRINTS_DATA", "$OFFPRINTS_DATA")) / "boxworld"
+    if not folder.is_dir():
+        pytest.skip(f"no fixed levels at {folder}")
+    return folder
+
+
+@pytest.fixture
+def example() -> Levels:
+    """Loose key of colour 3 at (4, 5), a box with the gem at (8, 3) and lock 3 at (8, 4), agent at (4, 4)."""
+    objects = np.zeros((1, 14, 14), np.uint8)
+    objects[:, [0, -1]] = objects[:, :, [0, -1]] = 1
+    objects[0, 4, 5], objects[0, 8, 3], objects[0, 8, 4] = 3 + 3, 2, 23 + 3
+    return Levels(objects, np.array([4 * 14 + 4], np.int32), np.array([1], np.uint8), np.zeros(1, np.uint8))
