@@ -124,7 +124,8 @@ class Baseline(nn.Module):
             ]
         )
         shape = (layers, 2, num_relations, _BASES)
-        mixed = torch.randn(shape, generator=generator) / _BASES**0.5 if name == "rgcn" else None
+        # Each relation begins as the mean of the shared matrices, which is all but the identity.
+        mixed = (1 + _SLOW * torch.randn(shape, generator=generator)) / _BASES if name == "rgcn" else None
         self.coefficients = None if mixed is None else nn.Parameter(mixed)
 
     def forward(self, graph: Graph) -> tuple[Tensor, Tensor]:
