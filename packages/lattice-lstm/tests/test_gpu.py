@@ -130,7 +130,7 @@ def test_a_tagger_moves_between_devices_and_takes_a_dictionary_on_each(tmp_path:
 @pytest.mark.usefixtures("cuda")
 def test_a_killed_run_goes_on_on_the_gpu(tmp_path: Path) -> None:
     class Killed(Exception):
-        pass
+        """What stops the run."""
 
     def killer(row: dict[str, float]) -> None:
         if row["epoch"] == 2:

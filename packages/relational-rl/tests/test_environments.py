@@ -26,8 +26,6 @@ SPECS = [
 
 @pytest.fixture(params=["numpy", "numba"])
 def accelerate(request) -> str:
-    if request.param == "numba":
-        pytest.importorskip("numba")
     return request.param
 
 

@@ -58,7 +58,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(tmp_path) -> None:
     whole.fit()
 
     class Killed(Exception):
-        pass
+        """What stops the training."""
 
     class Kill(Imitation):
         count = 0

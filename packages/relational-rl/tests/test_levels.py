@@ -51,7 +51,6 @@ def test_every_level_keeps_the_rules_of_a_level(spec: BoxWorldSpec) -> None:
 
 @pytest.mark.parametrize("spec", EVERY)
 def test_compiled_loops_draw_the_same_levels(spec: BoxWorldSpec) -> None:
-    pytest.importorskip("numba")
     assert same(sample_levels(spec, 300, 5, "numpy"), sample_levels(spec, 300, 5, "numba"))
 
 

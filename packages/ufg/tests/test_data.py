@@ -13,7 +13,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from offprints.data import load_npz
-from offprints.errors import DataError, InputError
+from offprints.errors import DataError, InputError, MissingFile
 
 from ufg.coauthor import COAUTHOR, read_npz, split_by_class
 from ufg.datasets import BENCHMARKS
@@ -40,7 +40,7 @@ def loaded() -> Callable[[Callable[[], object]], object]:
     def load(call: Callable[[], object]) -> object:
         try:
             return call()
-        except DataError as missing:
+        except MissingFile as missing:
             pytest.skip(str(missing))
 
     return load
