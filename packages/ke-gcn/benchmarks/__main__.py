@@ -73,13 +73,14 @@ def rank(options: argparse.Namespace) -> Iterator[Entry]:
             works: dict[str, Callable[[], object]] = {
                 "ours": lambda left=left, right=right: rank_pairs(left, right),
             }
+            works["ours"]()
+            whole = process_peak(works["ours"])  # before the peer, whose freed matrices stay with the process
             peer = "" if options.no_peers else "scipy cdist, argsort"
             if peer:
                 from peers import sorted_ranks
 
                 works[peer] = lambda left=left, right=right: sorted_ranks(left, right)
             timings = in_turn(works, 1)
-            whole = process_peak(works["ours"])
             its = timings.get(peer)
             yield compared("rank L1", count, threads, timings["ours"], peer, its, process_peak_mb=whole)
 
