@@ -73,8 +73,6 @@ def rank(options: argparse.Namespace) -> Iterator[Entry]:
             works: dict[str, Callable[[], object]] = {
                 "ours": lambda left=left, right=right: rank_pairs(left, right),
             }
-            works["ours"]()
-            whole = process_peak(works["ours"])  # before the peer, whose freed matrices stay with the process
             peer = "" if options.no_peers else "scipy cdist, argsort"
             if peer:
                 from peers import sorted_ranks
@@ -82,7 +80,7 @@ def rank(options: argparse.Namespace) -> Iterator[Entry]:
                 works[peer] = lambda left=left, right=right: sorted_ranks(left, right)
             timings = in_turn(works, 1)
             its = timings.get(peer)
-            yield compared("rank L1", count, threads, timings["ours"], peer, its, process_peak_mb=whole)
+            yield compared("rank L1", count, threads, timings["ours"], peer, its)
 
 
 def scale(options: argparse.Namespace) -> Iterator[Entry]:
