@@ -42,3 +42,9 @@ def example() -> Levels:
     objects[:, [0, -1]] = objects[:, :, [0, -1]] = 1
     objects[0, 4, 5], objects[0, 8, 3], objects[0, 8, 4] = 3 + 3, 2, 23 + 3
     return Levels(objects, np.array([4 * 14 + 4], np.int32), np.array([1], np.uint8), np.zeros(1, np.uint8))
+
+
+@pytest.fixture
+def needs_fixed_levels(fixed_levels: Path) -> Path:
+    """The same, for tests that find the levels by themselves."""
+    return fixed_levels
