@@ -27,6 +27,7 @@ from relational_rl.film import film
 from relational_rl.imitation import Imitation
 from relational_rl.nets import Agent
 from relational_rl.runs import build_agent, load_agent
+from relational_rl.sc2.tasks import evaluate_sc2, show_published, train_sc2
 
 HELD_OUT, CHOOSING, LONGER = 2**40, 2**41, 2**42
 """Seeds of levels that no training draws: its own are below 2^32."""
@@ -178,5 +179,12 @@ def _draw(
         run.figure("attention", figures.attention_maps(agent, spec, levels[which : which + 1]))
 
 
-TASKS = {"train": train, "evaluate": evaluate_run, "levels": levels}
+TASKS = {
+    "train": train,
+    "evaluate": evaluate_run,
+    "levels": levels,
+    "sc2": train_sc2,
+    "sc2_evaluate": evaluate_sc2,
+    "sc2_published": show_published,
+}
 main = command("relational_rl", Config, TASKS, "Relational Deep Reinforcement Learning")
