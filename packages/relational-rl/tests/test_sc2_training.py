@@ -1,4 +1,4 @@
-"""V-trace on whole calls, in a game of one plane: which quarter of the screen is marked?"""
+"""V-trace on whole calls, in a game of one plane: how near is a move to the middle of the marked quarter of the screen?"""
 
 from __future__ import annotations
 
@@ -32,9 +32,11 @@ NET = SC2Options(
     function=4, upward=8,
 )  # fmt: skip
 
+LEARNING_UPDATES = 60
+
 
 class Quarters:
-    """+1 for Move_screen into the marked quarter; another one is marked at every step."""
+    """Up to +1 for Move_screen, less by a sixteenth for each cell away from the marked quarter's middle; another one is marked at every step."""
 
     def __init__(self, interface: Interface, steps: int = 5, cut_off: bool = False) -> None:
         self.interface, self.steps, self.cut_off = interface, steps, cut_off
@@ -54,7 +56,8 @@ class Quarters:
         paid = 0.0
         if call.function == 331:
             x, y = call.arguments[1]
-            paid = float((y // 8) * 2 + x // 8 == self.marked)
+            row, column = divmod(self.marked, 2)
+            paid = 1 - (abs(y - 3.5 - 8 * row) + abs(x - 3.5 - 8 * column)) / 16
         self.done += 1
         return self._show(paid)
 
@@ -133,7 +136,7 @@ def test_on_policy_the_loss_is_that_of_n_step_returns(sc2_interface: Interface, 
             baseline += 0.5 * float((target - values[t, place]) ** 2)
             row = Action(played.action.function[t, place][None], played.action.arguments[t, place][None])
             one = type(features)(*(part[4 * t + place][None] for part in features))
-            entropy += float(net.score(one, row).entropy)
+            entropy += float(net.score(one, row).entropy.detach())
     loss = rollout_loss(net, played, told)
     assert float(loss.policy) == pytest.approx(policy, rel=1e-6)
     assert float(loss.baseline) == pytest.approx(baseline, rel=1e-6)
@@ -172,25 +175,26 @@ def test_the_call_behind_an_episodes_end_changes_nothing(sc2_interface: Interfac
         torch.testing.assert_close(one, two)
 
 
-def test_an_agent_learns_which_quarter_is_marked(sc2_interface: Interface) -> None:
-    """Random calls come to a quarter of the moves, of which there is one in two or three calls."""
+def test_an_agent_learns_better_than_any_policy_that_does_not_look(sc2_interface: Interface) -> None:
+    """The best point that does not depend on the mark is 8 cells away from it on average: half a point for each of 5 steps."""
     net = agent(sc2_interface)
-    environments, trying = games(sc2_interface, 16), games(sc2_interface, 8)
-    random = play(None, trying, 400, seed=10**6).metrics()["return"]
-    assert random == pytest.approx(5 / 4 * (3 / 5 / 2 + 2 / 5 / 3), abs=0.12)
+    environments, trying = games(sc2_interface, 32), games(sc2_interface, 8)
+    random = play(None, trying, 80, seed=10**6).metrics()["return"]
+    assert 0.5 < random < 1.5
     told = options(
-        epochs=6,
-        environments=16,
-        unroll=10,
-        rollouts=25,
-        learning_rate=0.005,
-        entropy_cost=0.01,
-        evaluate_every=3,
+        epochs=4,
+        environments=32,
+        unroll=4,
+        rollouts=LEARNING_UPDATES // 4,
+        learning_rate=0.01,
+        entropy_cost=0.001,
+        discount=0.0,
+        evaluate_every=2,
+        max_grad_norm=40.0,
     )
-    training = SC2Training(net, environments, told, validation=games(sc2_interface, 8), valid_episodes=40)
+    training = SC2Training(net, environments, told, validation=games(sc2_interface, 8), valid_episodes=16)
     outcome = training.fit()
-    found = play(net, trying, 200, seed=10**6).metrics()["return"]
-    assert found > 3 and found > 3 * random
+    assert play(net, trying, 40, seed=10**6).metrics()["return"] > 2.8
     assert outcome.best["return"] == max(
         row["valid/return"] for row in outcome.history if "valid/return" in row
     )

@@ -58,7 +58,10 @@ def test_the_protocol_is_decoded_by_compiled_code(pysc2: Modules) -> None:
 def test_the_interface_is_that_of_the_specs(pysc2: Modules, interface: Interface) -> None:
     assert len(interface.screen) == len(pysc2.features.SCREEN_FEATURES) == 27
     assert len(interface.minimap) == len(pysc2.features.MINIMAP_FEATURES) == 11
-    assert sum(not layer.categorical for layer in interface.screen) == 10
+    screen = {layer.name: layer for layer in interface.screen}
+    assert sum(not layer.categorical for layer in interface.screen) == 11
+    assert not screen["unit_hit_points"].categorical and screen["unit_hit_points"].scale == 1600
+    assert screen["unit_type"].categorical and screen["unit_type"].scale > 1900
     assert [layer.name for layer in interface.minimap if not layer.categorical] == ["height_map"]
     assert interface.player == len(pysc2.features.Player) == 11
     assert [function.id for function in interface.functions] == list(range(573))
@@ -92,8 +95,11 @@ def test_a_thousand_steps_of_every_map_without_an_invalid_call(
                 mock._features[0].transform_action(None, actions[0], skip_available=True)  # raises if invalid
                 assert int(actions[0].function) in mock.next_timestep[0].observation["available_actions"]
                 sent.append(int(actions[0].function))
-            others = draws.choice(np.arange(1, len(environment.interface.functions)), 60, replace=False)
-            mock.next_timestep[0].observation["available_actions"] = np.append(0, others)
+            every = len(environment.interface.functions)
+            others = draws.choice(
+                np.arange(13, every), 50, replace=False
+            )  # 0 to 12 have arguments that no other has
+            mock.next_timestep[0].observation["available_actions"] = np.append(np.arange(13), others)
             return plain(actions)
 
         monkeypatch.setattr(mock, "step", step)
@@ -142,7 +148,7 @@ def test_an_episode_has_its_first_and_last_step_and_the_next_one_follows() -> No
     steps = [environment.reset(), *(environment.step(Call(0)) for _ in range(12))]
     assert [step.first for step in steps] == [True, *[False] * 10, True, False]
     assert [step.last for step in steps] == [*[False] * 10, True, False, False]
-    assert all(step.discount == 1 for step in steps[1:11])  # cut off, not over
+    assert [step.discount for step in steps[:11]] == [0, *[1] * 9, 0]  # over, and not cut off
     environments = Environments([environment])
     answer = environments.reset()
     assert bool(answer.seen.first) and float(answer.discount) == 0
@@ -215,7 +221,7 @@ def test_the_game_is_asked_for_as_the_paper_has_it(pysc2: Modules, monkeypatch, 
     monkeypatch.setattr(pysc2.sc2_env, "SC2Env", Recorded)
     environment = make_environment("BuildMarines", screen=32, minimap=16, seed=2**31 + 5)
     assert told["map_name"] == "BuildMarines" and told["step_mul"] == 8 and told["random_seed"] == 5
-    assert [player.race.name for player in told["players"]] == ["terran"]
+    assert [[race.name for race in player.race] for player in told["players"]] == [["terran"]]
     dimensions = told["agent_interface_format"].feature_dimensions
     assert (tuple(dimensions.screen), tuple(dimensions.minimap)) == ((32, 32), (16, 16))
     assert environment.state() is None  # a game cannot be stored

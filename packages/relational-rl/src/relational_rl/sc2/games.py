@@ -113,6 +113,7 @@ def _beacon_environment(modules: Modules, told: dict[str, Any], game: BeaconGame
         """Steps the game before the test environment answers."""
 
         def __init__(self) -> None:
+            self.next_timestep: list[Any] = []
             super().__init__(**told)
             self.episode_length = game.rules.steps
             self._ids = {function.name: int(function.id) for function in self.action_spec()[0].functions}
@@ -127,13 +128,14 @@ def _beacon_environment(modules: Modules, told: dict[str, Any], game: BeaconGame
                 values = tuple(tuple(int(value) for value in given) for given in actions[0].arguments)
                 game.act(*points_of(self._interface, Call(int(actions[0].function), values)))
                 reward = game.advance()
-            shown = self.next_timestep[0].observation
+            following: Any = self.next_timestep[0]  # what the test environment answers with
+            shown = following.observation
             shown["feature_screen"][relative] = game.player_relative()
             shown["feature_screen"][selected] = game.selected_plane()
             shown["available_actions"] = np.array([self._ids[name] for name in game.available()], np.int32)
-            # A mini-game's clock ends the game: what comes behind is worth nothing.
-            discount = 0.0 if self._episode_steps >= self.episode_length else 1.0
-            self.next_timestep = [self.next_timestep[0]._replace(reward=reward, discount=discount)]
+            self.next_timestep = [
+                following._replace(reward=reward)
+            ]  # at its last step, with the discount of a game that is over
             return super().step(actions)
 
     return BeaconEnvironment()
