@@ -39,22 +39,20 @@ def beacons(count: int) -> Environments:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["relational", "control"])
 def test_an_agent_learns_to_select_and_to_move_to_the_beacon(kind: str) -> None:
-    """More than twice what random calls come to, on episodes that training has not seen."""
+    """More than twice what random calls come to, and what the agent did before, on episodes that training has not seen."""
     torch.manual_seed(0)
-    environments, trying = beacons(16), beacons(8)
+    environments, trying = beacons(32), beacons(16)
     agent = SC2Agent(environments.interface, SC2Options(**{**vars(NET), "kind": kind}))
     random = play(None, trying, 160, seed=2**33).metrics()["return"]
     before = play(agent, trying, 80, seed=2**33).metrics()["return"]
     told = SC2TrainingOptions(
-        epochs=LEARNING_EPOCHS, environments=16, unroll=20, rollouts=10, learning_rate=0.003, optimizer="adam", epsilon=1e-8,
-        reduction="mean", max_grad_norm=1.0, baseline_cost=0.5, entropy_cost=0.01, discount=0.9,
+        epochs=5, environments=32, unroll=10, rollouts=10, learning_rate=0.005, optimizer="adam", epsilon=1e-8,
+        reduction="mean", max_grad_norm=40.0, baseline_cost=0.5, entropy_cost=0.003, discount=0.8,
     )  # fmt: skip
     SC2Training(agent, environments, told).fit()
     after = play(agent, trying, 160, seed=2**33).metrics()["return"]
     assert after > 2 * max(random, before)
 
-
-LEARNING_EPOCHS = 10
 
 TINY = (
     "task=sc2", "sc2.env=beacon", "sc2.screen=8", "sc2.minimap=8", "sc2.beacon.radius=1", "sc2.beacon.steps=6", "sc2.model.cells=4",
