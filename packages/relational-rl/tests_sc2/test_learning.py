@@ -38,8 +38,8 @@ def beacons(count: int) -> Environments:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["relational", "control"])
-def test_an_agent_learns_to_select_and_to_move_to_the_beacon(kind: str) -> None:
-    """More than twice what random calls come to, and what the agent did before, on episodes that training has not seen."""
+def test_an_agent_learns_to_select_and_to_move(kind: str) -> None:
+    """More than twice what random calls come to, on episodes that training has not seen: selecting and moving do that, without a look."""
     torch.manual_seed(0)
     environments, trying = beacons(32), beacons(16)
     agent = SC2Agent(environments.interface, SC2Options(**{**vars(NET), "kind": kind}))

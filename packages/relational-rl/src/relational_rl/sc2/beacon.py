@@ -1,7 +1,8 @@
 """A game that stands in for MoveToBeacon where StarCraft II is not installed: a marine, a beacon, and +1 for each arrival.
 
-It is not the game. It shows that specs, masks, calls, memory and V-trace together learn something: a beacon has to be found on one of two
-dozen planes, the marine has to be selected before a move is available at all, and a move takes a point.
+It is not the game. Specs, masks, calls, memory and V-trace are at work together: the marine has to be selected before a move is available at
+all, a move takes a point, and the beacon is on one of two dozen planes. On the 8 x 8 screen of experiment=sc2_beacon an episode of 20 steps
+is worth 2.3 to moves at random, 9.0 to a circle walked blindly, and 16.7 to whoever looks.
 """
 
 from __future__ import annotations
