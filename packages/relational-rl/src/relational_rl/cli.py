@@ -31,6 +31,7 @@ from relational_rl.evaluation import Evaluation, evaluate
 from relational_rl.film import film
 from relational_rl.nets import Agent
 from relational_rl.runs import build_agent, load_agent
+from relational_rl.sc2.tasks import evaluate_sc2, show_published, train_sc2
 from relational_rl.stages import Guard, check_stages, epochs_of, learn
 
 HELD_OUT, CHOOSING, LONGER = 2**40, 2**41, 2**42
@@ -257,5 +258,12 @@ def _draw(run: Run, config: Config, trials: Trials, kind: str, agent: Agent, tri
         run.figure("attention", figures.attention_maps(agent, trials.spec, level))
 
 
-TASKS = {"train": train, "evaluate": evaluate_run, "levels": levels}
+TASKS = {
+    "train": train,
+    "evaluate": evaluate_run,
+    "levels": levels,
+    "sc2": train_sc2,
+    "sc2_evaluate": evaluate_sc2,
+    "sc2_published": show_published,
+}
 main = command("relational_rl", Config, TASKS, "Relational Deep Reinforcement Learning")

@@ -10,6 +10,7 @@ from relational_rl.boxworld.spec import BoxWorldSpec
 from relational_rl.imitation import ImitationOptions
 from relational_rl.learner import VTraceOptions
 from relational_rl.nets import AgentOptions
+from relational_rl.sc2.config import SC2Config
 
 
 @dataclass
@@ -98,6 +99,7 @@ class Config(RunConfig):
         evaluation: what the agents are tried on.
         levels: the task levels.
         throughput_steps: steps of 1,024 environments that are timed; 0 leaves it out.
+        sc2: the tasks on StarCraft II.
     """
 
     agents: list[str] = field(default_factory=lambda: ["relational", "control"])
@@ -110,3 +112,4 @@ class Config(RunConfig):
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     levels: LevelsConfig = field(default_factory=LevelsConfig)
     throughput_steps: int = 2000
+    sc2: SC2Config = field(default_factory=SC2Config)
