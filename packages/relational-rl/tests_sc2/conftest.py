@@ -1,4 +1,4 @@
-"""Tests that need pysc2: run by `nox -s "sc2(relational-rl)"`, in an environment with the extra sc2."""
+"""Tests that need pysc2: run by `nox -s "tests_with(relational-rl-sc2)"`, in an environment with the extra sc2."""
 
 from __future__ import annotations
 
