@@ -97,6 +97,23 @@ def bench(session: nox.Session, package: str) -> None:
 
 
 @nox.session
+@each_package
+def examples(session: nox.Session, package: str) -> None:
+    """The tests of a package's examples, beside the libraries that they show it with: the extra `examples`."""
+    if not (ROOT / folder(package) / "examples").is_dir():
+        session.skip(f"{folder(package)} has no examples")
+    # Such libraries may ask for one version of what they share with the package, which then gives way.
+    others = ("gymnasium==",)
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    kept = Path(session.create_tmp()).resolve() / "constraints.txt"
+    kept.write_text("\n".join(line for line in lines if not line.startswith(others)) + "\n", encoding="utf-8")
+    wanted = ["-e", "./shared", "-e", f"./{folder(package)}[examples]", "pytest"]
+    session.install("-c", str(kept), *wanted, env=uv_settings())
+    share_bytecode(session)
+    session.run("pytest", f"{folder(package)}/examples/tests", *session.posargs)
+
+
+@nox.session
 def dist(session: nox.Session) -> None:
     """The sdists, and the wheels made from them, of shared and every package, in dist/."""
     shutil.rmtree(ROOT / "dist", ignore_errors=True)
