@@ -95,7 +95,7 @@ def test_the_loss_of_an_update_is_the_definitions() -> None:
     found = unroll_losses(judged, part, trainer.options)
     for ours, theirs in zip(found, (policy, baseline, entropy), strict=True):
         assert float(ours.detach()) == pytest.approx(theirs, abs=1e-12)
-    loss = float(trainer.step(part))
+    loss = float(trainer.step(part).detach())
     assert loss == pytest.approx(policy + 0.5 * baseline - 0.001 * entropy, abs=1e-12)
 
 

@@ -17,9 +17,6 @@ from torch.nn import functional as F
 
 from offprints.errors import InputError
 
-_SDPA_FROM = 65
-"""Entities from which the fused attention is faster than writing out its softmax."""
-
 
 @dataclass
 class AgentOptions:
@@ -194,18 +191,42 @@ class RelationalBlock(nn.Module):
         Returns:
             (B, N, D), and the attention (B, H, N, N), whose rows sum to 1, or None.
         """
-        query, key, value = self._projected(entities)  # (B, H, N, d) each
-        weights = None
-        if need_weights or entities.shape[1] < _SDPA_FROM:
-            weights = (query @ key.transpose(-1, -2)).softmax(-1)  # over the keys
-            mixed = weights @ value
+        if self.qkv_norm == "per_head" and entities.device.type == "cpu":
+            update, weights = self._head_by_head(entities, need_weights)
         else:
-            mixed = F.scaled_dot_product_attention(query, key, value, scale=1.0)
-        mixed = mixed.transpose(1, 2).flatten(2)  # (B, N, H d), head by head
-        update = self.out(F.linear(mixed, *self._hidden()).relu())
+            update, weights = self._all_heads(entities, need_weights)
+        update = self.out(update.relu())
         if self.mlp_final_relu:
             update = update.relu()
         return self.norm(entities + update), weights if need_weights else None
+
+    def _head_by_head(self, entities: Tensor, need_weights: bool) -> tuple[Tensor, Tensor | None]:
+        """The MLP's first layer (B, N, D) and the attention. A third faster on a CPU: every product reads what lies side by side."""
+        weight, bias = self.qkv.weight.split(self.sizes), self.qkv.bias.split(self.sizes)
+        mixed, weights = [], []
+        for h in range(self.heads):
+            parts = []
+            for i, norm in enumerate(cast(list[HeadNorm], self.norms)):
+                dim = self.sizes[i] // self.heads
+                own = slice(h * dim, (h + 1) * dim)
+                x = F.linear(entities, weight[i][own], bias[i][own])
+                parts.append(F.layer_norm(x, (dim,), norm.gain[h, 0], norm.bias[h, 0]))
+            query, key, value = parts  # (B, N, d) each
+            scores = torch.bmm(query, key.transpose(1, 2)) / math.sqrt(self.head_dim)
+            weights.append(scores.softmax(-1))  # over the keys
+            mixed.append(torch.bmm(weights[-1], value))
+        return self.hidden(torch.cat(mixed, -1)), torch.stack(weights, 1) if need_weights else None
+
+    def _all_heads(self, entities: Tensor, need_weights: bool) -> tuple[Tensor, Tensor | None]:
+        """The same with few large operations, as a GPU likes them; the attention where it is asked for."""
+        query, key, value = self._projected(entities)  # (B, H, N, d) each
+        weights = None
+        if need_weights:
+            weights = (query @ key.transpose(-1, -2)).softmax(-1)
+            mixed = weights @ value
+        else:
+            mixed = F.scaled_dot_product_attention(query, key, value, scale=1.0)
+        return F.linear(mixed.transpose(1, 2).flatten(2), *self._hidden()), weights
 
     def _projected(self, entities: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(B, N, D) -> queries, keys (B, H, N, d) and values (B, H, N, v), such that a score is a query times a key.
