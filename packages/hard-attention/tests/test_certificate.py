@@ -28,15 +28,21 @@ def test_rungs_are_floats_of_the_format_a_step_apart(name):
     assert torch.equal(rung.to(form.dtype).double(), rung)
     assert bool((rung[2:] - rung[1:-1] >= 2).all()) and float(rung[0]) == 0
     assert float(rung.max()) <= form.largest
-    assert float(ladder(torch.tensor([rungs(form, 2.0) + 1]), form, 2.0)) == float(rung[-1]), "no rung is left"
+    assert float(ladder(torch.tensor([rungs(form, 2.0) + 1]), form, 2.0)) == float(rung[-1]), (
+        "no rung is left"
+    )
     low = torch.arange(1, 200)
-    assert torch.equal(ladder(low, form, 2.0), 2.0 * (low + 15)), "an affine function while whole numbers suffice"
+    assert torch.equal(ladder(low, form, 2.0), 2.0 * (low + 15)), (
+        "an affine function while whole numbers suffice"
+    )
 
 
 def test_lengths_of_the_ladder():
     model = compile_formula(SINCE, "ab")
     found = {name: certify(model, name).length for name in PRECISIONS}
-    assert found["bfloat16"] == rungs(PRECISIONS["bfloat16"], 2.0) == 15_344  # whole numbers alone would end at 256
+    assert (
+        found["bfloat16"] == rungs(PRECISIONS["bfloat16"], 2.0) == 15_344
+    )  # whole numbers alone would end at 256
     assert found["float16"] == rungs(PRECISIONS["float16"], 2.0) == 6_128  # and at 2,048
     assert found["float32"] > 10**7
     assert found["float64"] > 10**10
@@ -75,7 +81,9 @@ def test_the_whole_transformer_fails_beyond_its_last_rung_and_not_before(name, m
     assert model.decide(["c" * 20 + right])[0][-1] is False
 
 
-@pytest.mark.parametrize("text", [SINCE, "(U (Q a) (Q b))", MAJORITY, "(lt (call (Q b)) (call (Q a)))", MIXED])
+@pytest.mark.parametrize(
+    "text", [SINCE, "(U (Q a) (Q b))", MAJORITY, "(lt (call (Q b)) (call (Q a)))", MIXED]
+)
 @pytest.mark.parametrize("name", ["float32", "float16", "bfloat16"])
 def test_a_search_at_the_certified_length_finds_nothing(text, name):
     model = compile_formula(text, "ab", dtype=PRECISIONS[name].dtype)

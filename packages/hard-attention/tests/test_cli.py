@@ -53,7 +53,11 @@ def test_verify_and_evaluate(tmp_path):
     done = hard_attention(tmp_path, "task=verify", *options)
     assert done.code == 0, done.err
     found = metrics(tmp_path / "run")
-    assert (found["exhaustive/strings"], found["exhaustive/wrong"], found["certificate/refuted"]) == (126, 0, 0)
+    assert (found["exhaustive/strings"], found["exhaustive/wrong"], found["certificate/refuted"]) == (
+        126,
+        0,
+        0,
+    )
     done = hard_attention(tmp_path, "task=evaluate", "string=abb", "hydra.run.dir=run2")
     assert done.code == 0 and metrics(tmp_path / "run2")["evaluate/holds_at_last"] == 1
     done = hard_attention(tmp_path, "task=evaluate", "checkpoint=run2", "string=aab", "hydra.run.dir=run3")

@@ -35,7 +35,9 @@ def test_formulas_define_their_languages(name):
         assert name in ("palindrome", "tomita3", "tomita6_diff_mod3")
         return
     for n in range(1, 9 if len(found.alphabet) == 2 else 6):
-        truth = evaluate(parse(found.formula), all_strings(len(found.alphabet), n), Alphabet(found.alphabet))[:, -1]
+        truth = evaluate(parse(found.formula), all_strings(len(found.alphabet), n), Alphabet(found.alphabet))[
+            :, -1
+        ]
         assert truth.tolist() == [found.member(s) for s in strings_of(found.alphabet, n)], n
 
 
@@ -54,7 +56,11 @@ def test_samples_are_members_wherever_there_are_any(name):
 
 def test_generated_corpora_are_exact_and_their_labels_too():
     corpus = generated_corpus(0, (5, 12), 4)
-    assert len(corpus.parts) == 25 and set(corpus.without_formula) == {"palindrome", "tomita3", "tomita6_diff_mod3"}
+    assert len(corpus.parts) == 25 and set(corpus.without_formula) == {
+        "palindrome",
+        "tomita3",
+        "tomita6_diff_mod3",
+    }
     assert corpus == generated_corpus(0, (5, 12), 4)
     found = summary(run_corpus(corpus))
     assert found["test/exact"] == found["test/labels"] == 1
@@ -65,7 +71,7 @@ def test_a_wrong_formula_is_noticed():
     corpus = generated_corpus(0, (6,), 5, ["majority"])
     from dataclasses import replace
 
-    wrong = replace(corpus, parts=(replace(corpus.parts[0], formula="(le (cl (Q b)) (cl (Q a)))"),))
+    wrong = replace(corpus, parts=(replace(corpus.parts[0], formula="(le (cl (Q a)) (cl (Q b)))"),))
     assert summary(run_corpus(wrong))["test/labels"] < 1
 
 
@@ -95,7 +101,9 @@ def test_star_freeness_as_recorded(data_root):
         name = entry["name"].replace("aa_star_parity_of_length", "even_length")
         if name in PAST and entry.get("syntactic_monoid_size"):
             found = monoid(automaton_of(parse(LANGUAGES[name].formula), Alphabet(entry["sigma"])))
-            assert (found.size, found.star_free) == (entry["syntactic_monoid_size"], entry["star_free"]), name
+            assert found.star_free == entry["star_free"], name
+            if name != "even_length":  # recorded with the empty string, which no formula has
+                assert found.size == entry["syntactic_monoid_size"], name
             compared += 1
     assert compared >= 12
 

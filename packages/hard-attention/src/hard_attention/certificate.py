@@ -17,8 +17,8 @@ import torch
 from offprints.errors import InputError
 
 from hard_attention.counting import MARGIN, STEEP
-from hard_attention.precision import START, Precision, is_power_of_two, precision_of, rungs
-from hard_attention.program import Head
+from hard_attention.precision import START, Precision, is_power_of_two, ladder, precision_of, rungs
+from hard_attention.program import Head, Program
 from hard_attention.transformer import FormulaTransformer
 
 LONGEST = 2**40
@@ -123,7 +123,7 @@ def certify(
         assumptions.append(
             "weights rounded to the format before they meet the values, normalised before or after"
         )
-    reasons = [_reason(head, form, kernel, step) for head in model.heads]
+    reasons = [_reason(head, form, kernel, model.program) for head in model.heads]
     shortest = min(reasons, key=lambda reason: reason.length, default=None)
     if shortest is None:
         return Certificate(form.name, kernel, LONGEST, "there is no head", (), tuple(assumptions))
@@ -161,11 +161,11 @@ class _Bound:
     broken: str = ""
 
 
-def _reason(head: Head, form: Precision, kernel: str, step: float) -> Reason:
+def _reason(head: Head, form: Precision, kernel: str, program: Program) -> Reason:
     bound = _BOUNDS[head.kind]
 
     def at(n: int) -> _Bound:
-        found = bound(head, n, form, kernel, step)
+        found = bound(head, n, form, kernel, program.step, _temperature(program, n, form))
         if not found.broken and not found.error < THRESHOLD:
             return _Bound(found.error, f"the bound on the error, {found.error:.3g}, is no longer below 1/4")
         return found
@@ -184,6 +184,22 @@ def _reason(head: Head, form: Precision, kernel: str, step: float) -> Reason:
     return Reason(_shown(head), head.kind, low, at(low).error, at(low + 1).broken)
 
 
+def _temperature(program: Program, n: int, form: Precision) -> float:
+    """At least the inverse temperature at a length."""
+    if not program.bounded:
+        return 1.0
+    largest = float(n + 2)
+    if {"rung", "rung back"} & set(program.positions):
+        place = torch.tensor([min(n, rungs(form, program.step)) if is_power_of_two(program.step) else n])
+        largest = max(largest, float(ladder(place, form, program.step)))
+    return max(largest, _steepness(n)) if "sign" in program.positions else largest
+
+
+def _steepness(n: int) -> float:
+    """The entry of the position column "sign" at the sink: a power of two of at least (n + 1) ln(16 (n + 1))."""
+    return 2.0 ** (math.floor(math.log2((n + 1) * math.log(16 * (n + 1)))) + 1)
+
+
 def _shown(head: Head) -> str:
     try:
         text = str(head.formula)
@@ -192,7 +208,7 @@ def _shown(head: Head) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _nearest(head: Head, n: int, form: Precision, kernel: str, step: float) -> _Bound:
+def _nearest(head: Head, n: int, form: Precision, kernel: str, step: float, temperature: float) -> _Bound:
     """S and U: distinct rungs, the geometric series of the deficits, and the rounding of its sums."""
     if n > rungs(form, step):
         return _Bound(1.0, f"the ladder of {form.name} has no more rungs")
@@ -201,17 +217,19 @@ def _nearest(head: Head, n: int, form: Precision, kernel: str, step: float) -> _
     ideal = math.exp(-step) + far
     # Of the terms of a sum only those above u can round it; there are few, since they fall like exp(-step k).
     heavy = 2 + math.log(1 / u) / step
-    sums = 2 * (heavy * u + 2 * u + 2 * far * (1 + n * u))
+    sums = 2 * (heavy * u + (2 * u + 2 * far) * (1 + 2 * n * u))
     exps = 8 * u
     return _Bound(ideal + sums + exps + form.unit * (2 if kernel == "sdpa" else 1))
 
 
-def _count(head: Head, n: int, form: Precision, kernel: str, step: float) -> _Bound:
+def _count(head: Head, n: int, form: Precision, kernel: str, step: float, temperature: float) -> _Bound:
     """D / (number of keys): whole numbers, one division."""
     (largest,) = head.largest
     for _, factor in head.value:
         if not form.holds(factor):
             return _Bound(1.0, f"the coefficient {factor:g} is no number of {form.name}")
+    if largest > 2**form.bits:
+        return _Bound(1.0, f"values reach beyond the whole numbers of {form.name}")
     relative = form.unit + form.accumulator_unit
     if kernel == "sdpa":
         # Equal weights, each rounded alike, whose products with whole numbers are summed with rounding.
@@ -221,33 +239,38 @@ def _count(head: Head, n: int, form: Precision, kernel: str, step: float) -> _Bo
     return _Bound(relative)
 
 
-def _sign(head: Head, n: int, form: Precision, kernel: str, step: float) -> _Bound:
+def _sign(head: Head, n: int, form: Precision, kernel: str, step: float, temperature: float) -> _Bound:
     """The sink against n others, by (n + 1) ln(16 (n + 1)) times a quotient of at least 1 / (n + 1)."""
     (largest,) = head.largest
     wanted = (n + 1) * math.log(16 * (n + 1))
-    steep = 2.0 ** (math.floor(math.log2(wanted)) + 1)
-    if steep * largest * 1.01 > form.largest:
+    if _steepness(n) * largest * 1.01 > form.largest:
         return _Bound(1.0, f"scores reach beyond the largest number of {form.name}")
-    relative = _count(head, n, form, kernel, step)
+    relative = _count(head, n, form, kernel, step, temperature)
     if relative.broken:
         return relative
+    if relative.error >= 0.5:
+        return _Bound(1.0, "the rounding of the quotient outweighs the quotient")
     weakest = wanted / (n + 1) * (1 - relative.error) * (1 - 2 * form.unit)
-    off = (n + 1) * math.exp(-weakest)
     u = form.accumulator_unit
+    off = (n + 1) * math.exp(-weakest) * (1 + 2 * (n + 1) * u)
     if kernel != "scan" and n + 2 > 2**form.accumulator_bits:
         return _Bound(1.0, f"the number of keys is beyond the whole numbers of {str(form.accumulator)[6:]}")
     sums = 8 * u + (2 * (n + 1) * u if kernel == "sdpa" else 0.0)
     return _Bound(off + sums + 2 * form.unit)
 
 
-def _compare(head: Head, n: int, form: Precision, kernel: str, step: float) -> _Bound:
+def _compare(head: Head, n: int, form: Precision, kernel: str, step: float, temperature: float) -> _Bound:
     """Quotients of two denominators put together: their rounding, times n, must stay below what a difference of 1 weighs."""
     most_past, most_total, place, steep, own = head.largest
     if n + 2 > 2**form.bits:
         return _Bound(1.0, f"positions are beyond the whole numbers of {form.name}")
-    for value in (MARGIN * place + steep, MARGIN * own):
-        if not form.holds(value):
-            return _Bound(1.0, f"the coefficient {value:g} is no number of {form.name}")
+    # Coefficients are multiples of the margin, a power of two, and so are their sums.
+    if max(place + steep / MARGIN, own, most_past, most_total) > 2**form.bits:
+        return _Bound(1.0, f"coefficients reach beyond the whole numbers of {form.name}")
+    if (MARGIN * max(place, own, 1.0) + steep) * temperature > form.largest:
+        return _Bound(
+            1.0, f"queries times the inverse temperature reach beyond the largest number of {form.name}"
+        )
     u, v = form.accumulator_unit, form.unit
     quotient = v + u + (2 * (most_past + most_total) * (n + 1) ** 2 * u if kernel == "sdpa" else 0.0)
     if kernel != "sdpa" and 2 * max(most_past, most_total) * (n + 1) > 2**form.accumulator_bits:
@@ -261,14 +284,14 @@ def _compare(head: Head, n: int, form: Precision, kernel: str, step: float) -> _
     weakest = (MARGIN - off) * (1 - v)
     if weakest <= 0:
         return _Bound(1.0, "rounding outweighs a difference of 1")
-    behind = sum(math.exp(-max(STEEP * k * (1 - v) - 2 * off, 0.0)) for k in range(1, 9))
+    behind = sum(math.exp(-min(max(STEEP * k * (1 - v) - 2 * off, 0.0), 700.0)) for k in range(1, 9))
     if STEEP * 8 * (1 - v) <= 2 * off + 8:
         return _Bound(1.0, "rounding outweighs the fall of the score")
     ideal = math.exp(-weakest) * (1 + behind) + behind
     return _Bound(ideal + 16 * u + (2 * (n + 1) * u if kernel == "sdpa" else 0.0) + 2 * v)
 
 
-_BOUNDS: dict[str, Callable[[Head, int, Precision, str, float], _Bound]] = {
+_BOUNDS: dict[str, Callable[[Head, int, Precision, str, float, float], _Bound]] = {
     "nearest": _nearest,
     "count": _count,
     "sign": _sign,

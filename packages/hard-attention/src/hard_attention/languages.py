@@ -245,7 +245,12 @@ def _all() -> Iterator[Language]:
         True,
     )
     yield Language(
-        "even_length", "ab", lambda s: bool(s) and len(s) % 2 == 0, _random("ab"), "(mod 0 2)", False
+        "even_length",
+        "ab",
+        lambda s: bool(s) and len(s) % 2 == 0,
+        lambda rng, n: _random("ab")(rng, n) if n % 2 == 0 else None,
+        "(mod 0 2)",
+        False,
     )
     yield Language(
         "parity", "ab", lambda s: bool(s) and s.count("a") % 2 == 0, _counted(2), _multiple(2), False
