@@ -101,7 +101,7 @@ def test_mixed_counts_fail_beyond_their_certificate():
     model = compile_formula(MIXED, "ab", dtype=torch.bfloat16)
     length = certify(model).length
     assert 16 <= length < 250
-    assert search(model, 400, 200).wrong > 0
+    assert search(model, 300, 60).wrong > 0
 
 
 def test_counts_over_one_denominator_reach_further_than_mixed_ones():
