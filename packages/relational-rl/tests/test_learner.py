@@ -61,20 +61,23 @@ def by_definition(judged: Judgement, unroll: Unroll, told: VTraceOptions) -> tup
         value = [*judged.values[:, b].tolist(), float(judged.bootstrap[b])]
         ends, cuts = unroll.terminated[:, b].tolist(), unroll.truncated[:, b].tolist()
         reward = [told.reward_scale * r for r in unroll.rewards[:, b].tolist()]
-        after = [0 if ends[t] else float(judged.cut[b]) if cuts[t] else value[t + 1] for t in range(steps)]
+        after = [
+            0 if ends[t] else float(judged.cut[b]) if cuts[t] else told.discount * value[t + 1]
+            for t in range(steps)
+        ]  # discounted
         target = []
         for s in range(steps):
             v, carried = value[s], 1.0
             for t in range(s, steps):
-                v += carried * min(told.rho_bar, ratio[t]) * (reward[t] + told.discount * after[t] - value[t])
+                v += carried * min(told.rho_bar, ratio[t]) * (reward[t] + after[t] - value[t])
                 if ends[t] or cuts[t]:
                     break
                 carried *= told.discount * told.trace_decay * min(told.c_bar, ratio[t])
             target.append(v)
         target.append(value[-1])
         for s in range(steps):
-            nearest = after[s] if ends[s] or cuts[s] else target[s + 1]
-            advantage = min(told.pg_rho_bar, ratio[s]) * (reward[s] + told.discount * nearest - value[s])
+            nearest = after[s] if ends[s] or cuts[s] else told.discount * target[s + 1]
+            advantage = min(told.pg_rho_bar, ratio[s]) * (reward[s] + nearest - value[s])
             parts += [
                 -float(judged.logp[s, b]) * advantage,
                 0.5 * (target[s] - value[s]) ** 2,
@@ -101,7 +104,7 @@ def test_the_loss_of_an_update_is_the_definitions() -> None:
 
 def test_a_terminal_step_has_nothing_after_it_and_a_cut_one_has_its_last_observations_value() -> None:
     one = torch.ones(1, 1, dtype=torch.float64)
-    judged = Judgement(-0.5 * one, one, 2 * one, 100 * one[0], 7 * one[0])
+    judged = Judgement(-0.5 * one, one, 2 * one, 100 * one[0], 6.3 * one[0])
     yes, no = torch.ones(1, 1, dtype=torch.bool), torch.zeros(1, 1, dtype=torch.bool)
     told = VTraceOptions(discount=0.9, reward_scale=1.0)
     for terminated, truncated, target in ((yes, no, 3), (no, yes, 3 + 6.3), (no, no, 3 + 90)):

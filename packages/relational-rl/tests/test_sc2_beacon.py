@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -24,6 +26,26 @@ def test_a_marine_walks_to_where_it_is_sent_and_an_arrival_pays_once() -> None:
     assert paid[-1] == 1 and sum(paid) == 1
     assert len(paid) >= (away - RULES.radius) / RULES.speed
     assert game.beacon != beacon and game.advance() == 0
+
+
+def test_guidance_pays_for_cells_nearer_and_takes_it_back_for_cells_away() -> None:
+    """So a way there and back is worth nothing, and arrivals are paid as without it."""
+    plain, guided = BeaconGame(RULES, seed=3), BeaconGame(replace(RULES, guide=0.5), seed=3)
+    start, paid = plain.marine, []
+    far = tuple(0 if place > 8 else 15 for place in plain.beacon)
+    for target in (far, start, plain.beacon):
+        for game in (plain, guided):
+            game.act("Move_screen", [target])
+        for _ in range(12):
+            beacon, before = guided.beacon, guided._away(guided.marine)
+            reward, other = plain.advance(), guided.advance()
+            if reward:
+                paid.append(other - 1)
+                break
+            assert beacon == guided.beacon and other == 0.5 * (before - guided._away(guided.marine))
+            paid.append(other)
+    assert reward == 1 and min(paid) < 0 < max(paid)
+    assert sum(paid) <= 0.5 * max(abs(a - b) for a, b in zip(start, beacon, strict=True))
 
 
 def test_nothing_moves_without_a_call_and_an_order_stands_until_it_is_done() -> None:
@@ -92,3 +114,5 @@ def test_rules_without_room_are_refused() -> None:
         BeaconRules(size=8, radius=2)
     with pytest.raises(InputError, match="speed"):
         BeaconRules(speed=0)
+    with pytest.raises(InputError, match="guide=-1"):
+        BeaconRules(guide=-1)

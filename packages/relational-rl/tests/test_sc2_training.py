@@ -12,20 +12,21 @@ import torch
 from offprints.checkpoint import CheckpointError
 from offprints.errors import InputError
 
+from relational_rl.learner import Unroll, VTraceOptions, unroll_losses
 from relational_rl.sc2 import (
     Action,
     Call,
     Environments,
     Interface,
     InvalidCall,
+    Memory,
+    Observation,
     SC2Agent,
     SC2Options,
     SC2Training,
-    SC2TrainingOptions,
     TimeStep,
     play,
 )
-from relational_rl.sc2.training import Rollout, rollout_loss
 
 NET = SC2Options(
     cells=4, stream=8, embedding=3, vector=[8, 8], memory=8, blocks=1, heads=1, head_dim=8, plane=8, hidden=16, head=16,
@@ -96,12 +97,12 @@ def games(interface: Interface, count: int = 4, **told) -> Environments:
     return Environments([Quarters(interface, **told) for _ in range(count)])
 
 
-def options(**changes) -> SC2TrainingOptions:
+def options(**changes) -> VTraceOptions:
     base = {
-        "epochs": 2, "environments": 4, "unroll": 7, "rollouts": 3, "optimizer": "adam", "learning_rate": 0.003,
+        "epochs": 2, "environments": 4, "unroll": 7, "unrolls": 3, "minibatches": 1, "reward_scale": 1.0, "optimizer": "adam", "learning_rate": 0.003,
         "epsilon": 1e-8, "reduction": "mean", "max_grad_norm": 1.0, "baseline_cost": 0.5,
     }  # fmt: skip
-    return SC2TrainingOptions(**{**base, **changes})
+    return VTraceOptions(**{**base, **changes})
 
 
 def agent(interface: Interface, seed: int = 0, **changes) -> SC2Agent:
@@ -109,66 +110,68 @@ def agent(interface: Interface, seed: int = 0, **changes) -> SC2Agent:
     return SC2Agent(interface, replace(NET, **changes))
 
 
-def rollout(interface: Interface, net: SC2Agent, **told) -> Rollout:
-    """The second one, which begins in the middle of episodes."""
-    training = SC2Training(net, games(interface, **told), options(unroll=8))
-    training._play()
-    return training._play()
+def played(interface: Interface, net: SC2Agent, cut_off: bool = False, **told) -> tuple[SC2Training, Unroll]:
+    """The second unroll, which begins in the middle of episodes."""
+    training = SC2Training(net, games(interface, cut_off=cut_off), options(unroll=8, **told))
+    training.act(0)
+    return training, training.act(8)
+
+
+def memory_of(unroll: Unroll) -> Memory:
+    return Memory(*(unroll.seen[name][0] for name in Memory._fields))
 
 
 @pytest.mark.parametrize("cut_off", [False, True])
 def test_on_policy_the_loss_is_that_of_n_step_returns(sc2_interface: Interface, cut_off: bool) -> None:
     net = agent(sc2_interface).double()
-    played = rollout(sc2_interface, net, cut_off=cut_off)
-    assert played.last.any() and played.seen.first[1:].any()
-    told = options(discount=0.9, reward_scale=0.5)
-    features, _ = net(played.seen, played.memory)
+    training, unroll = played(sc2_interface, net, cut_off, discount=0.9, reward_scale=0.5)
+    seen, last = unroll.seen, unroll.truncated
+    assert last.any() and seen["first"][1:].any()
+    features, _ = net(Observation(*(seen[name] for name in Observation._fields)), memory_of(unroll))
     values = features.value.detach().unflatten(0, (9, 4))
     policy = baseline = entropy = 0.0
     for place in range(4):
         target = values[8, place]
         for t in range(7, -1, -1):
-            if played.last[t, place]:  # the next episode tells nothing of this one
+            if last[t, place]:  # the next episode tells nothing of this one
                 target = values[t, place]
                 continue
-            target = 0.5 * played.reward[t, place].double() + 0.9 * played.discount[t, place] * target
-            policy -= float(played.log_prob[t, place] * (target - values[t, place]))
+            target = 0.5 * unroll.rewards[t, place].double() + 0.9 * ~unroll.terminated[t, place] * target
+            policy -= float(unroll.behaviour_logp[t, place] * (target - values[t, place]))
             baseline += 0.5 * float((target - values[t, place]) ** 2)
-            row = Action(played.action.function[t, place][None], played.action.arguments[t, place][None])
+            row = Action(seen["function"][t, place][None], seen["arguments"][t, place][None])
             one = type(features)(*(part[4 * t + place][None] for part in features))
             entropy += float(net.score(one, row).entropy.detach())
-    loss = rollout_loss(net, played, told)
-    assert float(loss.policy) == pytest.approx(policy, rel=1e-6)
-    assert float(loss.baseline) == pytest.approx(baseline, rel=1e-6)
-    assert float(loss.entropy) == pytest.approx(entropy, rel=1e-6)
-    ends = played.last[1:] & ~played.last[:-1]
-    assert bool((played.discount[:-1][ends] == float(cut_off)).all())
+    with torch.no_grad():
+        loss = unroll_losses(training.judge(unroll), unroll, training.options)
+    assert float(loss.policy) == pytest.approx(policy / 32, rel=1e-6)
+    assert float(loss.baseline) == pytest.approx(baseline / 32, rel=1e-6)
+    assert float(loss.entropy) == pytest.approx(entropy / 32, rel=1e-6)
+    assert bool((unroll.terminated[:-1][last[1:]] != cut_off).all())  # over, or out of time
 
 
 def test_the_learner_finds_the_actors_log_probabilities(sc2_interface: Interface) -> None:
     """Memory from the roll-out before, emptied at the starts of episodes within it: the ratios are 1."""
     net = agent(sc2_interface).double()
-    played = rollout(sc2_interface, net)
-    assert any(bool(part.any()) for part in played.memory)
-    features, _ = net(played.seen, played.memory)
-    acted = type(features)(*(part[:32] for part in features))
-    flat = Action(played.action.function.flatten(), played.action.arguments.flatten(0, 1))
-    torch.testing.assert_close(net.score(acted, flat).log_prob.unflatten(0, (8, 4)), played.log_prob)
+    training, unroll = played(sc2_interface, net)
+    assert any(bool(part.any()) for part in memory_of(unroll))
+    torch.testing.assert_close(training.judge(unroll).logp, unroll.behaviour_logp)
 
 
 def test_the_call_behind_an_episodes_end_changes_nothing(sc2_interface: Interface) -> None:
     net = agent(sc2_interface).double()
-    played = rollout(sc2_interface, net)
-    function = torch.where(played.last, 0, played.action.function)
-    assert not torch.equal(function, played.action.function)
-    other = played._replace(
-        action=Action(function, played.action.arguments * ~played.last[..., None]),
-        log_prob=torch.where(played.last, -3.0, played.log_prob),
+    training, unroll = played(sc2_interface, net)
+    last, seen = unroll.truncated, unroll.seen
+    function = torch.where(last, 0, seen["function"])
+    assert not torch.equal(function, seen["function"])
+    other = unroll._replace(
+        seen={**seen, "function": function, "arguments": seen["arguments"] * ~last[..., None]},
+        behaviour_logp=torch.where(last, -3.0, unroll.behaviour_logp),
     )
     found = []
-    for case in (played, other):
+    for case in (unroll, other):
         net.zero_grad()
-        parts = rollout_loss(net, case, options())
+        parts = unroll_losses(training.judge(case), case, training.options)
         (parts.policy + parts.baseline - parts.entropy).backward()
         found.append([*parts, *(weights.grad.clone() for weights in net.parameters())])
     for one, two in zip(*found, strict=True):
@@ -185,7 +188,7 @@ def test_an_agent_learns_better_than_any_policy_that_does_not_look(sc2_interface
         epochs=4,
         environments=32,
         unroll=4,
-        rollouts=LEARNING_UPDATES // 4,
+        unrolls=LEARNING_UPDATES // 4,
         learning_rate=0.01,
         entropy_cost=0.001,
         discount=0.0,
@@ -201,11 +204,11 @@ def test_an_agent_learns_better_than_any_policy_that_does_not_look(sc2_interface
     assert outcome.history[-1]["train/return"] > outcome.history[0]["train/return"]
 
 
-@pytest.mark.parametrize("reuse", [1, 2])
+@pytest.mark.parametrize("passes", [1, 2])
 def test_a_killed_training_goes_on_to_the_same_weights(
-    sc2_interface: Interface, tmp_path, reuse: int
+    sc2_interface: Interface, tmp_path, passes: int
 ) -> None:
-    told = options(reuse=reuse, save_every=0.0)
+    told = options(passes=passes, minibatches=2, save_every=0.0)
     whole = SC2Training(agent(sc2_interface), games(sc2_interface), told, seed=3)
     expected = whole.fit()
 
@@ -274,6 +277,11 @@ def test_a_wrong_call_is_refused_before_it_is_sent(sc2_interface: Interface) -> 
         environments.step(Action(torch.tensor([4]), torch.zeros(1, 6, dtype=torch.int64)))
 
 
+def test_other_environments_than_the_options_ask_for_are_refused(sc2_interface: Interface) -> None:
+    with pytest.raises(InputError, match="environments=4, but 3"):
+        SC2Training(agent(sc2_interface), games(sc2_interface, 3), options())
+
+
 def test_a_checkpoint_of_another_world_or_network_is_refused(sc2_interface: Interface, tmp_path) -> None:
     told = {"directory": tmp_path, "world": "one"}
     SC2Training(agent(sc2_interface), games(sc2_interface), options(epochs=1), **told).fit()
@@ -288,9 +296,9 @@ def test_a_checkpoint_of_another_world_or_network_is_refused(sc2_interface: Inte
     [
         ("environments", 0),
         ("unroll", 0),
-        ("reuse", 0),
+        ("passes", 0),
         ("discount", 1.1),
-        ("rho_bar", 0.5),
+        ("c_bar", 1.5),
         ("reduction", "max"),
         ("optimizer", "sgd"),
         ("reward_scale", 0.0),

@@ -12,12 +12,12 @@ from offprints.results import read_result
 from offprints.testing import Ended, call
 
 from relational_rl.cli import main
+from relational_rl.learner import VTraceOptions
 from relational_rl.sc2 import (
     Environments,
     SC2Agent,
     SC2Options,
     SC2Training,
-    SC2TrainingOptions,
     make_environment,
     play,
 )
@@ -45,8 +45,8 @@ def test_an_agent_learns_to_select_and_to_move(kind: str) -> None:
     agent = SC2Agent(environments.interface, SC2Options(**{**vars(NET), "kind": kind}))
     random = play(None, trying, 160, seed=2**33).metrics()["return"]
     before = play(agent, trying, 80, seed=2**33).metrics()["return"]
-    told = SC2TrainingOptions(
-        epochs=5, environments=32, unroll=10, rollouts=10, learning_rate=0.005, optimizer="adam", epsilon=1e-8,
+    told = VTraceOptions(
+        epochs=5, environments=32, unroll=10, unrolls=10, minibatches=1, reward_scale=1.0, learning_rate=0.005, optimizer="adam", epsilon=1e-8,
         reduction="mean", max_grad_norm=40.0, baseline_cost=0.5, entropy_cost=0.003, discount=0.8,
     )  # fmt: skip
     SC2Training(agent, environments, told).fit()
@@ -58,7 +58,7 @@ TINY = (
     "task=sc2", "sc2.env=beacon", "sc2.screen=8", "sc2.minimap=8", "sc2.beacon.radius=1", "sc2.beacon.steps=6", "sc2.model.cells=4",
     "sc2.model.stream=4", "sc2.model.memory=4", "sc2.model.blocks=1", "sc2.model.heads=1", "sc2.model.head_dim=4",
     "sc2.model.hidden=8", "sc2.model.head=8", "sc2.model.plane=4", "sc2.model.upward=4", "sc2.training.epochs=2",
-    "sc2.training.environments=2", "sc2.training.unroll=4", "sc2.training.rollouts=2", "sc2.episodes=4", "progress=false",
+    "sc2.training.environments=2", "sc2.training.unroll=4", "sc2.training.unrolls=2", "sc2.episodes=4", "progress=false",
 )  # fmt: skip
 
 

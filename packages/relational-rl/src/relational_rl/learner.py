@@ -120,7 +120,7 @@ class Unroll(NamedTuple):
         behaviour_logp: (T, B) log mu(a_t | x_t).
         rewards: (T, B).
         terminated: (T, B) bool, the step ended an episode: nothing is to come after it.
-        truncated: (T, B) bool, the step cut an episode off: what was to come is the value of its last observation.
+        truncated: (T, B) bool, the sequence breaks off behind the step: what was to come is `Judgement.cut`.
     """
 
     seen: dict[str, Tensor]
@@ -143,7 +143,7 @@ class Judgement(NamedTuple):
         entropy: (T, B) of the policy.
         values: (T, B) V(x_t).
         bootstrap: (B,) V of the observation after the last step.
-        cut: (B,) V of the last observation of the episode that the unroll cut off; any number where it cut off none.
+        cut: (B,) or (T, B) what was to come, discounted, where an episode was cut off; any number elsewhere.
     """
 
     logp: Tensor
@@ -156,15 +156,15 @@ class Judgement(NamedTuple):
 def unroll_losses(judged: Judgement, unroll: Unroll, options: VTraceOptions) -> ActorCriticLoss:
     """The three parts of the loss, means over steps.
 
-    An episode that was cut off goes on in its value: V of its last observation counts as a reward to come, and the discount is 0,
-    since the next row is another episode's.
+    An episode that was cut off goes on in its value: that counts as a reward, and the discount is 0, since the next row is another
+    episode's.
 
     Args:
         judged: by the policy and values being learnt.
         unroll: what was played.
         options: bounds, discount and scale of rewards.
     """
-    cut = options.discount * judged.cut.detach() * unroll.truncated
+    cut = judged.cut.detach() * unroll.truncated
     targets = vtrace(
         unroll.behaviour_logp,
         judged.logp,

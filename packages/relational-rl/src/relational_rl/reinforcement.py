@@ -132,7 +132,7 @@ class Reinforcement(VTraceLearner):
             entropy=-(logp.exp() * logp).sum(-1),
             values=values[:-2],
             bootstrap=values[-2],
-            cut=values[-1],
+            cut=self.options.discount * values[-1],
         )
 
     def actors(self) -> dict[str, Tensor]:

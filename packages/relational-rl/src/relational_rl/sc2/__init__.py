@@ -12,7 +12,7 @@ from relational_rl.sc2.nets import SC2Agent, SC2Options
 from relational_rl.sc2.observations import Action, Observation
 from relational_rl.sc2.playing import Episodes, play
 from relational_rl.sc2.published import PublishedScore, published_scores
-from relational_rl.sc2.training import SC2Training, SC2TrainingOptions
+from relational_rl.sc2.training import SC2Training, published_training
 
 __all__ = [
     "KINDS",
@@ -34,11 +34,11 @@ __all__ = [
     "SC2Agent",
     "SC2Options",
     "SC2Training",
-    "SC2TrainingOptions",
     "StarCraftUnavailable",
     "TimeStep",
     "load_pysc2",
     "make_environment",
     "play",
     "published_scores",
+    "published_training",
 ]

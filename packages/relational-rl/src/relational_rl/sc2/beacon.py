@@ -34,12 +34,14 @@ class BeaconRules:
         radius: the beacon covers this many cells to each side of its centre.
         speed: cells that the marine walks in a step.
         steps: of an episode.
+        guide: paid for each cell that a step brings the marine nearer to the beacon, and taken where it leads away; 0 pays arrivals alone.
     """
 
     size: int = 32
     radius: int = 2
     speed: float = 3.0
     steps: int = 60
+    guide: float = 0.0
 
     def __post_init__(self) -> None:
         if self.size < 2 * (2 * self.radius + 1):
@@ -48,6 +50,8 @@ class BeaconRules:
             )
         if self.speed <= 0 or self.steps < 1:
             raise InputError(f"speed={self.speed} and steps={self.steps} must be positive")
+        if self.guide < 0:
+            raise InputError(f"guide={self.guide} must be 0 or more")
 
 
 class BeaconGame:
@@ -93,6 +97,7 @@ class BeaconGame:
 
     def advance(self) -> float:
         """Walk on for a step; the reward."""
+        before = self._away(self.marine)
         if self.target is not None:
             here, there = np.array(self.marine), np.array(self.target)
             distance = float(np.linalg.norm(there - here))
@@ -100,10 +105,12 @@ class BeaconGame:
                 self.marine, self.target = tuple(there.tolist()), None
             else:
                 self.marine = tuple((here + (there - here) * self.rules.speed / distance).tolist())
-        if self._away(self.marine) > self.rules.radius:
-            return 0.0
+        after = self._away(self.marine)
+        guided = self.rules.guide * (before - after)
+        if after > self.rules.radius:
+            return guided
         self._place()
-        return 1.0
+        return 1.0 + guided
 
     def player_relative(self) -> NDArray[np.int32]:
         """(rows, columns) whose unit stands where."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from relational_rl.learner import VTraceOptions
 from relational_rl.sc2.beacon import BeaconRules
 from relational_rl.sc2.nets import SC2Options
-from relational_rl.sc2.training import SC2TrainingOptions
+from relational_rl.sc2.training import published_training
 
 
 @dataclass
@@ -17,15 +18,17 @@ class BeaconConfig:
         radius: the beacon covers this many cells to each side of its centre.
         speed: cells that the marine walks in a step.
         steps: of an episode.
+        guide: paid in training for each cell that a step brings the marine nearer to the beacon; scores are of arrivals alone.
     """
 
     radius: int = 2
     speed: float = 3.0
     steps: int = 60
+    guide: float = 0.0
 
     def rules(self, screen: int) -> BeaconRules:
         """The same, checked, on a screen of this size."""
-        return BeaconRules(screen, self.radius, self.speed, self.steps)
+        return BeaconRules(screen, self.radius, self.speed, self.steps, self.guide)
 
 
 @dataclass
@@ -53,7 +56,7 @@ class SC2Config:
     step_mul: int = 8
     beacon: BeaconConfig = field(default_factory=BeaconConfig)
     model: SC2Options = field(default_factory=SC2Options)
-    training: SC2TrainingOptions = field(default_factory=SC2TrainingOptions)
+    training: VTraceOptions = field(default_factory=published_training)
     episodes: int = 30
     valid_episodes: int = 8
     test_environments: int = 4

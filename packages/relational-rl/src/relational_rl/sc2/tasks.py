@@ -42,7 +42,7 @@ def train_sc2(config: Config, run: Run) -> Results:
         agent = SC2Agent(environments.interface, told.model).to(run.fabric.device)
         validates = told.training.evaluate_every > 0
         with (
-            _environments(told, told.test_environments, TRYING + config.seed) as trying,
+            _environments(_unguided(told), told.test_environments, TRYING + config.seed) as trying,
             reported(run, told.training, "train/return", told.map) as on_epoch,
         ):
             outcome = SC2Training(
@@ -59,7 +59,7 @@ def train_sc2(config: Config, run: Run) -> Results:
             ).fit()
             found = _tried(told, agent, trying, config.seed)
     parameters = sum(weights.numel() for weights in agent.parameters())
-    steps = outcome.epochs * told.training.rollouts * told.training.unroll * told.training.environments
+    steps = outcome.epochs * told.training.steps
     metrics = {**_metrics(found), "train/steps": float(steps), "model/parameters": float(parameters)}
     show(_comparison(told, found), f"{told.map}, {_NAMES[told.env]}")
     run.figure("learning", learning_curve(outcome.history, found["random"].metrics()["return"], told.map))
@@ -75,7 +75,7 @@ def evaluate_sc2(config: Config, run: Run) -> Results:
     told = options_of_run(config.checkpoint, type(config)).sc2
     told = replace(told, episodes=config.sc2.episodes, test_environments=config.sc2.test_environments)
     _say_what_it_is(told, run)
-    with _environments(told, told.test_environments, TRYING + config.seed) as trying:
+    with _environments(_unguided(told), told.test_environments, TRYING + config.seed) as trying:
         agent = SC2Agent(trying.interface, told.model)
         kept = Checkpoints(f"{config.checkpoint}/checkpoints", KIND, made_of(agent, _world(told)))
         agent.load_state_dict(weights_of_run(kept))
@@ -127,6 +127,11 @@ def _environments(told: SC2Config, count: int, seed: int) -> Iterator[Environmen
     finally:
         for environment in made:
             environment.close()
+
+
+def _unguided(told: SC2Config) -> SC2Config:
+    """For the figures that are reported: the stand-in pays arrivals alone."""
+    return replace(told, beacon=replace(told.beacon, guide=0.0))
 
 
 def _world(told: SC2Config) -> str:
