@@ -23,7 +23,8 @@ from hard_attention.attention import KERNELS, Kernel, Masks
 from hard_attention.blocks import AttentionBlock, FeedForwardBlock, attention_blocks, feed_forward_blocks
 from hard_attention.compiler import plan
 from hard_attention.definition import Predicate
-from hard_attention.formulas import Formula, predicates
+from hard_attention.formulas import Formula
+from hard_attention.formulas import predicates as predicates_of
 from hard_attention.parsing import parse
 from hard_attention.positions import Positions
 from hard_attention.precision import Precision, precision_of
@@ -104,13 +105,13 @@ class FormulaTransformer(nn.Module):
         readout: linear, (width) -> 1: the truth of the formula, exactly 0 or 1 within the certified length.
     """
 
-    def __init__(self, program: Program, predicates_: Mapping[str, Predicate]) -> None:
+    def __init__(self, program: Program, predicates: Mapping[str, Predicate]) -> None:
         super().__init__()
-        missing = sorted(predicates(program.core) - set(predicates_))
+        missing = sorted(predicates_of(program.core) - set(predicates))
         if missing:
             raise InputError(f"no meaning was given for the predicates {', '.join(missing)}")
         self.program = program
-        self.positions = Positions(program.positions, program.step, program.bounded, predicates_)
+        self.positions = Positions(program.positions, program.step, program.bounded, predicates)
         size = len(program.alphabet)
         self.letters = nn.Embedding(size + 1, size, dtype=torch.float64)
         self.layers = nn.ModuleList(Layer(layer, program) for layer in program.layers)
