@@ -13,7 +13,6 @@ SPEC = BoxWorldSpec(size=8, solution_lengths=(1, 2), forward=(0, 1), max_steps=9
 
 
 def test_stable_baselines3_sees_what_gymnasium_says() -> None:
-    pytest.importorskip("stable_baselines3", exc_type=ImportError)
     from stable_baselines3_ppo import BoxWorldVecEnv
 
     theirs, ours = BoxWorldVecEnv(5, SPEC, seed=3), BoxWorldVectorEnv(5, SPEC, "SameStep")
@@ -30,10 +29,16 @@ def test_stable_baselines3_sees_what_gymnasium_says() -> None:
             assert np.array_equal(infos[i]["terminal_observation"], expected[4]["final_obs"][i])
             assert infos[i]["TimeLimit.truncated"] == expected[3][i]
     assert ends >= 15
+    assert theirs.get_attr("num_envs", [0, 3]) == [5, 5]
+    states = theirs.env_method("get_state", indices=[1, 2])
+    assert len(states) == 2 and np.array_equal(states[0]["cells"], ours.get_state()["cells"])
+    theirs.set_attr("render_mode", "rgb_array")
+    assert theirs.get_attr("render_mode") == ["rgb_array"] * 5
+    with pytest.raises(ValueError, match="all environments"):
+        theirs.set_attr("render_mode", None, [0])
 
 
 def test_stable_baselines3_trains() -> None:
-    pytest.importorskip("stable_baselines3", exc_type=ImportError)
     from stable_baselines3_ppo import main
 
     assert 0 <= main(["--steps", "1024", "--environments", "8"]) <= 1
@@ -41,7 +46,6 @@ def test_stable_baselines3_trains() -> None:
 
 def test_rllibs_runner_plays_with_the_relational_agent() -> None:
     """A runner by itself, which needs no cluster."""
-    pytest.importorskip("ray.rllib", exc_type=ImportError)
     from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
     from rllib_impala import RelationalModule, configured
 
@@ -56,7 +60,6 @@ def test_rllibs_runner_plays_with_the_relational_agent() -> None:
 
 @pytest.mark.slow
 def test_rllib_trains() -> None:
-    pytest.importorskip("ray.rllib", exc_type=ImportError)
     from rllib_impala import main
 
     result = main(["--iterations", "2"])

@@ -26,7 +26,7 @@ from relational_rl.boxworld.levels import Levels
 from relational_rl.boxworld.oracle import Oracle
 from relational_rl.boxworld.spec import BoxWorldSpec
 from relational_rl.boxworld.vector import BoxWorldVectorEnv
-from relational_rl.evaluation import evaluate, sampled
+from relational_rl.evaluation import sampled, validation
 from relational_rl.nets import Agent
 
 
@@ -153,18 +153,13 @@ class Imitation(EpochLoop[Labelled]):
         made_of = taught_on(spec, agent, options, seed)
         kept = None if directory is None else Checkpoints(directory, "relational-rl", made_of)
 
-        def validate() -> dict[str, float]:
-            assert held_out is not None
-            played = evaluate(agent, spec, held_out, seed=seed)
-            return {"solved": float(played.solved.mean()), "return": float(played.returns.mean())}
-
         super().__init__(
             agent,
             torch.optim.Adam(self.learnt, options.learning_rate),
             options,
             order=self.order,
             seed=seed,
-            validate=None if held_out is None else validate,
+            validate=None if held_out is None else lambda: validation(agent, spec, held_out, seed),
             select="solved",
             checkpoints=kept,
             on_epoch=on_epoch,

@@ -18,7 +18,7 @@ from relational_rl.boxworld.counter import stream_keys, uniforms
 from relational_rl.boxworld.levels import Levels
 from relational_rl.boxworld.spec import BoxWorldSpec
 from relational_rl.boxworld.torch_env import TorchBoxWorld
-from relational_rl.evaluation import evaluate
+from relational_rl.evaluation import validation
 from relational_rl.learner import Judgement, Unroll, VTraceLearner, VTraceOptions
 from relational_rl.nets import Agent
 
@@ -69,17 +69,12 @@ class Reinforcement(VTraceLearner):
             )
         self.agent, self.seed = agent, seed
 
-        def validate() -> dict[str, float]:
-            assert held_out is not None
-            played = evaluate(agent, spec, held_out, seed=seed)
-            return {"solved": float(played.solved.mean()), "return": float(played.returns.mean())}
-
         super().__init__(
             agent,
             options,
             value_parameters=agent.value.parameters(),
             autocast=autocast,
-            validate=None if held_out is None else validate,
+            validate=None if held_out is None else lambda: validation(agent, spec, held_out, seed),
             select="solved",
             checkpoints=None
             if directory is None
