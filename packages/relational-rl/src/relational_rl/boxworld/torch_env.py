@@ -104,10 +104,7 @@ class TorchBoxWorld:
         Raises:
             ValueError: they are not as many, or of another size.
         """
-        if len(levels) != self.num_envs or levels.side != self.world.side:
-            raise ValueError(
-                f"{len(levels)} levels on boards of side {levels.side} for {self.num_envs} environments of side {self.world.side}"
-            )
+        levels.require(self.num_envs, self.world.side)
         if not self._begun:
             self._levels.begin(stream_keys(0, self._index))
             self._begun = True
