@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from offprints.testing import one_thread, recorded
+from offprints.testing import data_folder, one_thread, recorded
 
 __all__ = ["one_thread"]
 
@@ -27,7 +26,4 @@ def parity() -> Callable[[str], dict[str, np.ndarray]]:
 @pytest.fixture
 def data_root() -> Path:
     """The folder of real data; skips where there is none."""
-    root = os.environ.get("OFFPRINTS_DATA")
-    if not root or not (Path(root) / "formal-languages").is_dir():
-        pytest.skip("no formal-languages below $OFFPRINTS_DATA: no corpus to look at")
-    return Path(root)
+    return data_folder("formal-languages").parent

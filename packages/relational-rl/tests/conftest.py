@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from offprints.testing import one_thread, recorded
+from offprints.testing import data_folder, one_thread, recorded
 
 from relational_rl import Levels
 from relational_rl.sc2 import Argument, Function, Interface, Layer
@@ -30,10 +29,7 @@ def parity() -> Callable[[str], dict[str, np.ndarray]]:
 @pytest.fixture
 def fixed_levels() -> Path:
     """The folder of fixed evaluation levels; skips where it is not there."""
-    folder = Path(os.environ.get("OFFPRINTS_DATA", "$OFFPRINTS_DATA")) / "boxworld"
-    if not folder.is_dir():
-        pytest.skip(f"no fixed levels at {folder}")
-    return folder
+    return data_folder("boxworld")
 
 
 @pytest.fixture
