@@ -38,7 +38,7 @@ def _compiled(function: F) -> F:
     return cast(F, numba.njit(cache=True, nogil=True)(function))
 
 
-ONE = np.uint64(1)
+ONE, TWO = np.uint64(1), np.uint64(2)
 M1, M2, M4, H01 = (
     np.uint64(n) for n in (0x5555555555555555, 0x3333333333333333, 0x0F0F0F0F0F0F0F0F, 0x0101010101010101)
 )
@@ -264,82 +264,52 @@ def levels(
 
 
 @_compiled
-def _paint(frame: Any, cell: Any, colour: Any) -> Any:
-    frame[3 * cell] = colour[0]
-    frame[3 * cell + 1] = colour[1]
-    frame[3 * cell + 2] = colour[2]
+def _paint(frames: Any, i: Any, cell: Any, palette: Any, code: Any) -> Any:
+    at = np.uint64(3) * np.uint64(cell)  # unsigned: an index that cannot be negative needs no second look
+    frames[i, at] = palette[code, 0]
+    frames[i, at + ONE] = palette[code, 1]
+    frames[i, at + TWO] = palette[code, 2]
 
 
 @_compiled
-def step(
-    actions: Any,
-    cells: Any,
-    agents: Any,
-    held: Any,
-    steps: Any,
-    frames: Any,
-    palette: Any,
-    deltas: Any,
-    legacy: Any,
-    reward: Any,
-    terminated: Any,
+def _meet(
+    i: Any, target: Any, code: Any, cells: Any, held: Any, frames: Any, palette: Any, legacy: Any
 ) -> Any:
-    """One step of every environment, in place.
+    """What happens where the target of environment i's agent is an object.
 
     Returns:
-        -1, or the first environment whose action is not 0 to 3; then nothing was changed.
+        whether the agent moves, the reward, whether the episode is over.
     """
-    for i in range(len(actions)):
-        if actions[i] < 0 or actions[i] > 3:
-            return i
-    for i in range(len(actions)):
-        board, frame = cells[i], frames[i]
-        agent = agents[i]
-        target = agent + deltas[actions[i]]
-        code = board[target]
-        steps[i] += 1
-        reward[i] = 0.0
-        terminated[i] = False
-        if code == WALL:
-            continue
-        if code != FLOOR:
-            key = held[i]
-            if code >= LOCK:
-                if code == key + (LOCK - KEY):
-                    reward[i] = 1.0
-                elif code == key + (DISTRACTOR - KEY):
-                    reward[i] = -1.0
-                    terminated[i] = True
-                else:
-                    continue
-                held[i] = NO_KEY
-                if legacy and not terminated[i]:
-                    content = board[target - 1]
-                    board[target - 1] = FLOOR
-                    _paint(frame, target - 1, palette[FLOOR])
-                    if content == GEM:
-                        reward[i] = 10.0
-                        terminated[i] = True
-                        _paint(frame, 0, palette[GEM])
-                    else:
-                        held[i] = content
+    key = int(held[i])
+    reward, over, shown = np.float32(0.0), False, NO_KEY
+    if code >= LOCK:
+        if code == key + (DISTRACTOR - KEY):
+            reward, over = np.float32(-1.0), True
+        elif code == key + (LOCK - KEY):
+            reward = np.float32(1.0)
+        else:
+            return False, reward, over
+        key = NO_KEY
+        if legacy and not over:
+            shown = int(cells[i, target - 1])
+            cells[i, target - 1] = FLOOR
+            _paint(frames, i, target - 1, palette, FLOOR)
+            if shown == GEM:
+                reward, over = np.float32(10.0), True
             else:
-                if board[target + 1] >= LOCK:
-                    continue
-                if code == GEM:
-                    reward[i] = 10.0
-                    terminated[i] = True
-                else:
-                    held[i] = code
-                    if legacy:
-                        reward[i] = 1.0
-            board[target] = FLOOR
-            if not (legacy and reward[i] == 10.0):
-                _paint(frame, 0, palette[held[i]])
-        _paint(frame, agent, palette[FLOOR])
-        _paint(frame, target, palette[AGENT])
-        agents[i] = target
-    return -1
+                key = shown
+    elif cells[i, target + 1] >= LOCK:
+        return False, reward, over
+    elif code == GEM:
+        reward, over, shown = np.float32(10.0), True, key
+    else:
+        key = shown = code
+        if legacy:
+            reward = np.float32(1.0)
+    held[i] = key
+    cells[i, target] = FLOOR
+    _paint(frames, i, 0, palette, shown)
+    return True, reward, over
 
 
 @_compiled
@@ -348,9 +318,9 @@ def draw(cells: Any, agents: Any, held: Any, frames: Any, palette: Any, which: A
     for w in range(len(which)):
         i = which[w]
         for cell in range(cells.shape[1]):
-            _paint(frames[i], cell, palette[cells[i, cell]])
-        _paint(frames[i], 0, palette[held[i]])
-        _paint(frames[i], agents[i], palette[AGENT])
+            _paint(frames, i, cell, palette, cells[i, cell])
+        _paint(frames, i, 0, palette, held[i])
+        _paint(frames, i, agents[i], palette, AGENT)
 
 
 @_compiled
@@ -381,18 +351,37 @@ def play(
     """
     cells, agents, held, steps, frames = state
     reward, terminated, truncated, solved, distractor, ended = outcome
-    wrong = step(actions, cells, agents, held, steps, frames, palette, deltas, legacy, reward, terminated)
-    if wrong >= 0:
-        return -1 - wrong
+    for i in range(len(actions)):
+        if actions[i] < 0 or actions[i] > 3:
+            return -1 - i
+    # Colours in registers and indices that cannot be negative; floor and walls, nearly all there is to meet, take one way without a
+    # branch, for random moves cannot be foreseen by a processor. A function for it would count references to its arrays each time.
+    floor0, floor1, floor2 = palette[FLOOR, 0], palette[FLOOR, 1], palette[FLOOR, 2]
+    agent0, agent1, agent2 = palette[AGENT, 0], palette[AGENT, 1], palette[AGENT, 2]
     count = 0
     for i in range(len(actions)):
-        solved[i] = reward[i] >= 10.0
-        distractor[i] = reward[i] < 0.0
-        late = steps[i] >= limit and not terminated[i]
+        agent = agents[i]
+        target = agent + deltas[actions[i]]
+        code = int(cells[i, np.uint64(target)])
+        now = steps[i] + 1
+        steps[i] = now
+        moves, gained, over = code == FLOOR, np.float32(0.0), False
+        if code > WALL:
+            moves, gained, over = _meet(i, target, code, cells, held, frames, palette, legacy)
+        new = target if moves else agent
+        agents[i] = new
+        at = np.uint64(3 * agent)
+        frames[i, at], frames[i, at + ONE], frames[i, at + TWO] = floor0, floor1, floor2
+        at = np.uint64(3 * new)
+        frames[i, at], frames[i, at + ONE], frames[i, at + TWO] = agent0, agent1, agent2
+        late = now >= limit and not over
+        reward[i] = gained
+        solved[i] = gained >= 10.0
+        distractor[i] = gained < 0.0
         truncated[i] = late and not limit_ends
-        terminated[i] = terminated[i] or (late and limit_ends)
+        terminated[i] = over or (late and limit_ends)
         ended[count] = i
-        count += terminated[i] or truncated[i]
+        count += over or late
     return count
 
 

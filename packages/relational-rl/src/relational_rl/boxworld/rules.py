@@ -245,37 +245,21 @@ class CompiledRules(Rules):
     def step(
         self, boards: Boards, actions: NDArray[Any], reward: NDArray[np.float32], terminated: Flags
     ) -> None:
-        from relational_rl.boxworld import compiled
-
-        wrong = compiled.step(
-            actions,
-            boards.cells,
-            boards.agent,
-            boards.held,
-            boards.steps,
-            boards.frames,
-            self.palette,
-            self.deltas,
-            self.legacy,
-            reward,
-            terminated,
-        )
-        if wrong >= 0:
-            check_actions(actions)
+        outcome = Outcome.empty(len(actions))
+        outcome.reward, outcome.terminated = reward, terminated
+        self._play(boards, actions, outcome, np.iinfo(np.int64).max)
 
     def play(self, boards: Boards, actions: NDArray[Any], outcome: Outcome) -> None:
+        self._play(boards, actions, outcome, self.spec.last_step)
+
+    def _play(self, boards: Boards, actions: NDArray[Any], outcome: Outcome, limit: int) -> None:
         from relational_rl.boxworld import compiled
 
         ended = np.empty(len(actions), np.int64)
+        told = outcome.reward, outcome.terminated, outcome.truncated, outcome.solved, outcome.distractor, ended
+        ends = self.spec.reference_time_limit
         count = compiled.play(
-            actions,
-            _state(boards),
-            self.palette,
-            self.deltas,
-            self.legacy,
-            self.spec.last_step,
-            self.spec.reference_time_limit,
-            (*list(vars(outcome).values())[:5], ended),
+            actions, _state(boards), self.palette, self.deltas, self.legacy, limit, ends, told
         )
         if count < 0:
             check_actions(actions)

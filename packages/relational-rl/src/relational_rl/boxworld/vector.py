@@ -261,7 +261,7 @@ class BoxWorldVectorEnv(VectorEnv[U8, NDArray[Any], NDArray[Any]]):
 
     def _add_final(self, info: dict[str, Any], ended: NDArray[np.int64], over: Flags) -> None:
         """Last observations and infos of the episodes that end, as Gymnasium's own vector environments lay them out."""
-        final = np.full(self.num_envs, None, dtype=object)
+        final = np.empty(self.num_envs, object)  # of None
         for place, frame in zip(ended.tolist(), self._frames[ended], strict=True):
             final[place] = frame
         info["final_info"] = {name: array if name[0] != "_" else over for name, array in info.items()}
