@@ -10,6 +10,8 @@ from torch import Tensor
 from offprints.errors import InputError
 
 from relational_rl import Agent, AgentOptions, RelationalBlock, Stem
+from relational_rl.boxworld.codes import COLOURS, KEY, palette
+from relational_rl.nets import OPPONENT
 
 
 def tensor(array: np.ndarray) -> Tensor:
@@ -137,11 +139,27 @@ def test_coordinates_run_along_columns_then_rows_from_minus_one_to_one() -> None
     )
 
 
-def test_floor_is_nothing_in_centered_input() -> None:
-    stem = Stem("valid")
+@pytest.mark.parametrize("input_norm", ["opponent", "centered"])
+def test_floor_is_nothing_to_the_stem(input_norm: str) -> None:
+    stem = Stem("valid", input_norm)
     torch.nn.init.zeros_(stem.first.bias)
     torch.nn.init.zeros_(stem.second.bias)
     assert not stem(torch.full((1, 8, 8, 3), 204, dtype=torch.uint8))[..., :24].any()
+
+
+def test_opponent_input_parts_hue_from_brightness_and_loses_nothing() -> None:
+    scaled = Stem(input_norm="opponent")._scaled
+    greys = torch.tensor([0.0, 128.0, 204.0, 255.0])[:, None].expand(4, 3)
+    torch.testing.assert_close(scaled(greys)[:, 1:], torch.zeros(4, 2), rtol=0, atol=1e-5)
+    torch.testing.assert_close(scaled(greys)[:, 0], (greys[:, 0] - 204) * 4 / 255)
+    keys = torch.tensor(palette("authors")[KEY : KEY + COLOURS].astype(np.float32))
+    radius = scaled(keys)[:, 1:].norm(dim=-1)
+    assert radius.min() > 1.7
+    assert radius.max() < 2.01
+    mixed = torch.tensor(OPPONENT, dtype=torch.float64)
+    torch.testing.assert_close(
+        (scaled(keys).double() @ torch.linalg.inv(mixed).T) + 204, keys.double(), rtol=0, atol=1e-3
+    )
 
 
 def test_relational_and_control_agents_take_boards_of_any_side_and_plain_ones_say_why_not() -> None:

@@ -33,7 +33,8 @@ class AgentOptions:
         pooling: max or mean over the entities.
         coordinates: tag each entity with its column and row.
         padding: same pads below and to the right before each convolution of the stem; valid does not.
-        input_norm: centered maps the floor's grey to 0 and 64 steps to 1; unit divides by 255.
+        input_norm: opponent takes brightness, 0 at the floor, and two axes of hue, 0 at every grey, on which the keys lie around
+            a circle of radius 2; centered maps the floor's grey to 0 and 64 steps to 1; unit divides by 255.
         hidden: width of the fully connected layers.
         layers: number of them.
         init: torch's default, or orthogonal with a policy that begins uniform.
@@ -53,7 +54,7 @@ class AgentOptions:
     pooling: str = "max"
     coordinates: bool = True
     padding: str = "same"
-    input_norm: str = "centered"
+    input_norm: str = "opponent"
     hidden: int = 256
     layers: int = 4
     init: str = "default"
@@ -66,7 +67,7 @@ class AgentOptions:
             "qkv_norm": ("per_head", "joint", "none"),
             "pooling": ("max", "mean"),
             "padding": ("same", "valid"),
-            "input_norm": ("centered", "unit"),
+            "input_norm": ("opponent", "centered", "unit"),
             "init": ("default", "orthogonal"),
         }
         for name, among in choices.items():
@@ -79,6 +80,19 @@ class AgentOptions:
                 raise InputError(f"model option {name}={getattr(self, name)} must be 1 or more")
 
 
+FLOOR_GREY = 204
+OPPONENT = (
+    tuple(4 / 255 / 3 for _ in range(3)),
+    tuple(part / 45 for part in (1.0, -0.5, -0.5)),
+    tuple(part / 45 * math.sqrt(0.75) for part in (0.0, 1.0, -1.0)),
+)
+"""RGB beside the floor's to brightness and to the two axes of hue: an invertible change of colours, and nothing else.
+
+Which key fits which lock is a question of hue alone, and neighbouring hues are 18 to 27 of 255 steps apart in one channel, while board
+and floor differ by 204: on these axes hue has the larger part of the input's variance, and not the smaller one.
+"""
+
+
 class Stem(nn.Module):
     """Pixels to entities: two 2 x 2 convolutions with 12 and 24 kernels, and the coordinates of each cell.
 
@@ -88,17 +102,18 @@ class Stem(nn.Module):
         coordinates: see `AgentOptions`.
     """
 
-    def __init__(self, padding: str = "same", input_norm: str = "centered", coordinates: bool = True) -> None:
+    opponent: Tensor
+
+    def __init__(self, padding: str = "same", input_norm: str = "opponent", coordinates: bool = True) -> None:
         super().__init__()
+        self.register_buffer("opponent", torch.tensor(OPPONENT).T.contiguous(), persistent=False)
         self.first, self.second = nn.Conv2d(3, 12, 2), nn.Conv2d(12, 24, 2)
         self.padding, self.input_norm, self.coordinates = padding, input_norm, coordinates
         self.width = 24 + 2 * coordinates
 
     def forward(self, frames: Tensor) -> Tensor:
         """(B, H, W, 3) uint8 -> (B, h, w, 26): 24 features, then x (column) and y (row) from -1 to 1."""
-        x = frames.to(self.first.weight.dtype)
-        x = (x - 204) * (4 / 255) if self.input_norm == "centered" else x / 255
-        x = x.permute(0, 3, 1, 2)  # (B, 3, H, W)
+        x = self._scaled(frames.to(self.first.weight.dtype)).permute(0, 3, 1, 2)  # (B, 3, H, W)
         for convolution in (self.first, self.second):
             if self.padding == "same":
                 x = F.pad(x, (0, 1, 0, 1))
@@ -110,6 +125,13 @@ class Stem(nn.Module):
         y, x_of = torch.meshgrid(rows, columns, indexing="ij")
         place = torch.stack([x_of, y], dim=-1).expand(len(x), -1, -1, -1)
         return torch.cat([x, place], dim=-1)
+
+    def _scaled(self, rgb: Tensor) -> Tensor:
+        """(..., 3) from 0 to 255 to the input of the convolutions."""
+        if self.input_norm == "unit":
+            return rgb / 255
+        beside = rgb - FLOOR_GREY
+        return beside @ self.opponent if self.input_norm == "opponent" else beside * (4 / 255)
 
     def entity_of(self, cell: Tensor, side: int) -> Tensor:
         """The entity whose pixels have a cell of the board at their upper left, or, without padding, in their middle.

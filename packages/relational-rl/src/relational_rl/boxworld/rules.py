@@ -242,6 +242,12 @@ def check_actions(actions: NDArray[Any]) -> None:
 class CompiledRules(Rules):
     """The same, compiled; made by `rules_for`."""
 
+    def __init__(self, spec: BoxWorldSpec) -> None:
+        from relational_rl.boxworld import compiled
+
+        super().__init__(spec)
+        self.loops = compiled
+
     def step(
         self, boards: Boards, actions: NDArray[Any], reward: NDArray[np.float32], terminated: Flags
     ) -> None:
@@ -253,12 +259,10 @@ class CompiledRules(Rules):
         self._play(boards, actions, outcome, self.spec.last_step)
 
     def _play(self, boards: Boards, actions: NDArray[Any], outcome: Outcome, limit: int) -> None:
-        from relational_rl.boxworld import compiled
-
         ended = np.empty(len(actions), np.int64)
         told = outcome.reward, outcome.terminated, outcome.truncated, outcome.solved, outcome.distractor, ended
         ends = self.spec.reference_time_limit
-        count = compiled.play(
+        count = self.loops.play(
             actions, _state(boards), self.palette, self.deltas, self.legacy, limit, ends, told
         )
         if count < 0:
@@ -266,22 +270,18 @@ class CompiledRules(Rules):
         outcome.ended = ended[:count]
 
     def begin(self, boards: Boards, which: NDArray[np.int64], levels: LevelStream) -> None:
-        from relational_rl.boxworld import compiled
-
         kept = (
             levels.kept.objects.reshape(len(levels.kept), -1),
             levels.kept.agent,
             levels.kept.solution_length,
         )
         told = (levels.ahead, kept, _state(boards), boards.solution_length, self.palette)
-        if not compiled.begin(which, levels.number, levels.ready, *told):
+        if not self.loops.begin(which, levels.number, levels.ready, *told):
             levels.refill()
-            compiled.begin(which, levels.number, levels.ready, *told)
+            self.loops.begin(which, levels.number, levels.ready, *told)
 
     def draw(self, boards: Boards, which: NDArray[Any]) -> None:
-        from relational_rl.boxworld import compiled
-
-        compiled.draw(boards.cells, boards.agent, boards.held, boards.frames, self.palette, which)
+        self.loops.draw(boards.cells, boards.agent, boards.held, boards.frames, self.palette, which)
 
 
 def _state(boards: Boards) -> tuple[NDArray[Any], ...]:
