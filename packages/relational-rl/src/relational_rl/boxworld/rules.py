@@ -108,6 +108,7 @@ class Rules:
         side = spec.side
         self.spec = spec
         self.palette = palette_of(spec.palette)
+        self.channels = [np.ascontiguousarray(levels) for levels in self.palette.T]
         self.deltas = np.array([-side, side, -1, 1])
         self.legacy = spec.rules == "legacy"
 
@@ -185,8 +186,8 @@ class Rules:
         terminated: Flags,
     ) -> Flags:
         """What happens on boards whose agent meets an object; returns which of these agents move."""
-        code, held = boards.cells[which, target], boards.held[which]
-        right = boards.cells[which, target + 1]
+        cells, at = boards.cells.reshape(-1), which * boards.cells.shape[1] + target
+        code, right, held = cells.take(at), cells.take(at + 1), boards.held.take(which)
         opens = code == held + (LOCK - KEY)
         fails = code == held + (DISTRACTOR - KEY)
         takes = (code < LOCK) & (right < LOCK)
@@ -197,33 +198,38 @@ class Rules:
         shown = held.copy()
         if self.legacy:
             gained += takes & ~wins
-            inside, at = np.flatnonzero(opens), target[opens] - 1
-            content = boards.cells[which[inside], at]
-            boards.cells[which[inside], at] = FLOOR
-            self._paint(boards, which[inside], at, np.full(len(at), FLOOR))
+            inside, left = np.flatnonzero(opens), at[opens] - 1
+            content = cells[left]
+            cells[left] = FLOOR
+            self._paint(boards, left, np.full(len(left), FLOOR))
             gem = content == GEM
             wins[inside] |= gem
             gained[inside[gem]] = 10
             held[inside] = np.where(gem, NO_KEY, content)
             shown[inside] = content
-        boards.cells[which[moves], target[moves]] = FLOOR
+        cells[at[moves]] = FLOOR
         boards.held[which] = held
-        self._paint(boards, which, np.zeros(len(which), np.int64), shown)
+        self._paint(boards, which * boards.cells.shape[1], shown)
         reward[which] = gained
         terminated[which] = fails | wins
         return moves
 
     def draw(self, boards: Boards, which: NDArray[Any]) -> None:
         """Draw whole boards anew."""
-        drawn = self.palette[boards.cells[which]]
+        cells = boards.cells[which]
+        drawn = np.empty((*cells.shape, 3), np.uint8)
+        for channel, levels in enumerate(self.channels):  # three gathers of bytes: many times faster than one of triples
+            drawn[:, :, channel] = levels.take(cells)
         rows = np.arange(len(which))
         drawn[:, 0] = self.palette[boards.held[which]]
         drawn[rows, boards.agent[which]] = self.palette[AGENT]
         boards.frames[which] = drawn.reshape(len(which), boards.frames.shape[1])
 
-    def _paint(self, boards: Boards, which: NDArray[Any], cell: NDArray[Any], code: NDArray[Any]) -> None:
-        """Paint one cell of each board."""
-        boards.frames.reshape(len(boards.cells), -1, 3)[which, cell] = self.palette[code]
+    def _paint(self, boards: Boards, at: NDArray[Any], code: NDArray[Any]) -> None:
+        """Paint cells, each by its place among those of all boards."""
+        frames, place = boards.frames.reshape(-1), 3 * at
+        for channel, levels in enumerate(self.channels):
+            frames[place + channel] = levels.take(code)
 
 
 def check_actions(actions: NDArray[Any]) -> None:
