@@ -143,7 +143,7 @@ def test_behaviour_is_kept_as_it_was_played() -> None:
 
 def test_the_sum_is_the_mean_times_the_steps() -> None:
     losses = [
-        float(trainer.step(trainer.act(0)))
+        float(trainer.step(trainer.act(0)).detach())
         for trainer in (Reinforcement(agent(), TINY, options(reduction=r)) for r in ("sum", "mean"))
     ]
     assert losses[0] == pytest.approx(40 * losses[1])

@@ -61,6 +61,7 @@ class VTraceOptions(LoopOptions):
         max_grad_norm: gradients are scaled down to this norm.
         value_first: epochs at the start in which only the value's own layer learns, for a policy that comes trained: advantages
             against untrained values would spoil it.
+        value_rate: learning rate of that layer in these epochs, which has a long way to go alone.
 
     Source: Espeholt et al. 2018, section 4 and appendix D; the paper's appendix trains with it.
     """
@@ -86,6 +87,7 @@ class VTraceOptions(LoopOptions):
     square_decay: float = 0.99
     max_grad_norm: float = 0.5
     value_first: int = 0
+    value_rate: float = 0.01
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -104,6 +106,7 @@ class VTraceOptions(LoopOptions):
             ("optimizer", self.optimizer in OPTIMIZERS, f"one of {', '.join(OPTIMIZERS)}"),
             ("square_decay", 0 <= self.square_decay < 1, "in [0, 1)"),
             ("value_first", self.value_first >= 0, "0 or more"),
+            ("value_rate", self.value_rate > 0, "positive"),
         )
 
     @property
@@ -218,6 +221,9 @@ class VTraceLearner(EpochLoop[Unroll]):
         super().__init__(model, _optimizer(model, options), options, on_epoch=self._tell, **told)
         self._told_epoch = on_epoch or (lambda row: None)
         self._value_parameters = list(value_parameters)
+        self._value_optimizer = (
+            torch.optim.Adam(self._value_parameters, options.value_rate) if options.value_first else None
+        )
         self.share, rest = divmod(options.environments, self.world)
         if rest or self.share % options.minibatches:
             raise InputError(
@@ -288,17 +294,18 @@ class VTraceLearner(EpochLoop[Unroll]):
             judged = self.judge(unroll)
         parts = unroll_losses(judged, unroll, told)
         value_only = self.outcome.epochs < told.value_first
+        optimizer = self._value_optimizer if value_only and self._value_optimizer else self.optimizer
         loss = told.baseline_cost * parts.baseline
         if not value_only:
             loss = loss + parts.policy - told.entropy_cost * parts.entropy
         if told.reduction == "sum":
             loss = loss * unroll.rewards.numel() * self.world  # gradients are averaged over processes
-        self.optimizer.zero_grad()
+        optimizer.zero_grad()
         loss.backward(inputs=self._value_parameters if value_only else None)
         parameters = list(self._model.parameters())
         average_gradients(parameters)
         norm = torch.nn.utils.clip_grad_norm_(parameters, told.max_grad_norm)
-        self.optimizer.step()
+        optimizer.step()
         ratio = (judged.logp.detach() - unroll.behaviour_logp).exp()
         self.count(
             updates=1.0,
@@ -345,12 +352,15 @@ class VTraceLearner(EpochLoop[Unroll]):
         return {
             "actors": self.actors() if self._gathered is None else self._gathered,
             "tally": self.tally,
+            "value_optimizer": self._value_optimizer and self._value_optimizer.state_dict(),
             "unroll": self._playing._asdict() if self._playing is not None and under_way else None,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         own = slice(self.first_index, self.first_index + self.share)
         self._gathered = state["actors"] if self.world > 1 else None
+        if self._value_optimizer:
+            self._value_optimizer.load_state_dict(state["value_optimizer"])
         self.set_actors({name: tensor[own].to(self.device) for name, tensor in state["actors"].items()})
         self.tally = {name: tensor.to(self.device) for name, tensor in state["tally"].items()}
         if state["unroll"] is not None:
