@@ -56,8 +56,8 @@ class ImitationOptions(LoopOptions):
     batch_size: int = 64
     random_share: float = 0.15
     learner_share: float = 0.5
-    object_cost: float = 0.5
-    max_grad_norm: float = 0.5
+    object_cost: float = 1.0
+    max_grad_norm: float = 2.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
