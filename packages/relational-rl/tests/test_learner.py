@@ -157,6 +157,16 @@ def test_at_first_only_the_values_layer_learns_where_that_is_asked_for() -> None
     assert changed == {"value.weight", "value.bias"}
 
 
+def test_the_value_that_learns_alone_does_so_at_its_own_rate() -> None:
+    moved = []
+    for rate in (0.001, 0.1):
+        net = agent()
+        before = net.value.weight.clone()
+        Reinforcement(net, TINY, options(epochs=1, value_first=1, value_rate=rate)).fit()
+        moved.append(float((net.value.weight - before).detach().abs().max()))
+    assert moved[1] > 10 * moved[0] > 0
+
+
 def test_draws_follow_the_policy_and_belong_to_environment_and_step() -> None:
     streams = stream_keys(5, np.arange(4000))
     numbers = torch.from_numpy(uniforms(streams, 7, 3))
@@ -261,11 +271,16 @@ def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
     return all(np.array_equal(one[name], other[name]) for name in one)
 
 
-@pytest.mark.parametrize("update", [2, 5, 7, 13, 15])  # within an unroll, between two, at the end of an epoch
-def test_killed_without_warning_it_goes_on_to_the_same_weights(tmp_path: Path, update: int) -> None:
+@pytest.mark.parametrize(
+    ("update", "first"),  # within an unroll, between two, at the end of an epoch; while the value learns alone
+    [(2, 0), (5, 0), (7, 0), (13, 0), (15, 0), (7, 1)],
+)
+def test_killed_without_warning_it_goes_on_to_the_same_weights(
+    tmp_path: Path, update: int, first: int
+) -> None:
     whole = agent()
     told = {"held_out": sample_levels(TINY, 4, 99), "seed": 4}
-    expected = Reinforcement(whole, TINY, options(), **told).fit()
+    expected = Reinforcement(whole, TINY, options(value_first=first), **told).fit()
 
     class Kill(Reinforcement):
         updates = 0
@@ -279,13 +294,14 @@ def test_killed_without_warning_it_goes_on_to_the_same_weights(tmp_path: Path, u
     child = os.fork()
     if child == 0:
         try:
-            Kill(agent(), TINY, options(save_every=0.0), directory=tmp_path, **told).fit()
+            alike = options(save_every=0.0, value_first=first)
+            Kill(agent(), TINY, alike, directory=tmp_path, **told).fit()
         finally:
             os._exit(1)
     _, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
     resumed = agent(5)
-    outcome = Reinforcement(resumed, TINY, options(), directory=tmp_path, **told).fit()
+    outcome = Reinforcement(resumed, TINY, options(value_first=first), directory=tmp_path, **told).fit()
     assert same(weights_of(whole), weights_of(resumed))
     clocks = {"seconds", "cpu_seconds"}
     for mine, other in zip(outcome.history, expected.history, strict=True):
