@@ -26,6 +26,7 @@ def learning_curves(histories: Mapping[str, Sequence[Mapping[str, float]]], rand
     """Share of held-out levels solved, by CPU seconds of training; what V-trace adds is dashed, random moves a line."""
     figure = Figure(figsize=(6, 3.6), layout="constrained")
     axes = figure.add_subplot()
+    both = False
     for kind, history in histories.items():
         seen = [row for row in history if "valid/solved" in row]
         taught = [row for row in seen if "train/entropy" not in row]
@@ -33,6 +34,9 @@ def learning_curves(histories: Mapping[str, Sequence[Mapping[str, float]]], rand
         for rows, style, label in ((taught, "-", kind), (played, "--", None if taught else kind)):
             seconds, solved = [row["cpu_seconds"] for row in rows], [row["valid/solved"] for row in rows]
             axes.plot(seconds, solved, style, marker=".", color=COLOURS.get(kind), label=label)
+        both = both or (len(taught) > 0 and len(played) > 1)
+    if both:
+        axes.plot([], [], "--", color=GREY, label="from here on by V-trace")
     axes.axhline(random, color=GREY, linestyle=":", label="random moves")
     axes.set(xlabel="CPU seconds of training", ylabel="levels solved (to choose the epoch)", ylim=(0, 1))
     axes.legend(frameon=False, loc="upper left")
