@@ -272,7 +272,10 @@ def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("update", "first"),  # within an unroll, between two, at the end of an epoch; while the value learns alone
+    (
+        "update",
+        "first",
+    ),  # within an unroll, between two, at the end of an epoch; while the value learns alone
     [(2, 0), (5, 0), (7, 0), (13, 0), (15, 0), (7, 1)],
 )
 def test_killed_without_warning_it_goes_on_to_the_same_weights(

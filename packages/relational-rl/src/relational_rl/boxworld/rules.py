@@ -218,7 +218,9 @@ class Rules:
         """Draw whole boards anew."""
         cells = boards.cells[which]
         drawn = np.empty((*cells.shape, 3), np.uint8)
-        for channel, levels in enumerate(self.channels):  # three gathers of bytes: many times faster than one of triples
+        for channel, levels in enumerate(
+            self.channels
+        ):  # three gathers of bytes: many times faster than one of triples
             drawn[:, :, channel] = levels.take(cells)
         rows = np.arange(len(which))
         drawn[:, 0] = self.palette[boards.held[which]]
@@ -266,7 +268,14 @@ class CompiledRules(Rules):
 
     def _play(self, boards: Boards, actions: NDArray[Any], outcome: Outcome, limit: int) -> None:
         ended = np.empty(len(actions), np.int64)
-        told = outcome.reward, outcome.terminated, outcome.truncated, outcome.solved, outcome.distractor, ended
+        told = (
+            outcome.reward,
+            outcome.terminated,
+            outcome.truncated,
+            outcome.solved,
+            outcome.distractor,
+            ended,
+        )
         ends = self.spec.reference_time_limit
         count = self.loops.play(
             actions, _state(boards), self.palette, self.deltas, self.legacy, limit, ends, told
