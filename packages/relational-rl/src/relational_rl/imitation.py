@@ -155,7 +155,7 @@ class Imitation(EpochLoop[Labelled]):
 
         super().__init__(
             agent,
-            torch.optim.Adam(self.learnt, options.learning_rate),
+            torch.optim.Adam(self.learnt, options.learning_rate, fused=True),
             options,
             order=self.order,
             seed=seed,

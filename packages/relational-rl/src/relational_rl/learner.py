@@ -391,4 +391,4 @@ def gathered(own: Tensor) -> Tensor:
 def _optimizer(model: nn.Module, options: VTraceOptions) -> torch.optim.Optimizer:
     if options.optimizer == "rmsprop":
         return RMSProp(model.parameters(), options.learning_rate, options.square_decay, options.epsilon)
-    return torch.optim.Adam(model.parameters(), options.learning_rate, eps=options.epsilon)
+    return torch.optim.Adam(model.parameters(), options.learning_rate, eps=options.epsilon, fused=True)
