@@ -158,7 +158,10 @@ def test_runs_for_a_gpu_start_and_go_on_at_small_scale(tmp_path: Path, name: str
     )  # fmt: skip
     ended = run(tmp_path, f"experiment={name}", *small, "reinforcement.epochs=2", "hydra.run.dir=run")
     assert ended.code == 0, ended.err
-    assert read_result(tmp_path / "run" / "results.json").details["relational"]["best_epoch"] == {"vtrace": 2}
+    found = read_result(tmp_path / "run" / "results.json")
+    assert found.details["relational"]["best_epoch"] == {"vtrace": 2}
+    told = found.config["reinforcement"]  # what suits a trained policy does not suit one that begins
+    assert (told["value_first"], told["baseline_cost"]) == (0, 0.5)
     (tmp_path / "run" / "results.json").unlink()
     ended = run(tmp_path, "resume=run", "reinforcement.epochs=4")
     assert ended.code == 0, ended.err
