@@ -1,0 +1,134 @@
+"""The tasks of the command line: they turn the config into plain arguments and call the API."""
+
+from __future__ import annotations
+
+import sys
+
+import pandas as pd
+
+from offprints.app import Results, Run, command
+from offprints.atomic import write_text
+from offprints.errors import InputError
+from offprints.logging import console
+from offprints.overrides import quoted
+from offprints.tables import show
+
+from matrix_calculus.config import Config
+from matrix_calculus.derive import Derivation
+from matrix_calculus.derive import derive as derive_expression
+from matrix_calculus.rules import RULES
+from matrix_calculus.verify import Proof
+
+_TYPED = ("expression", "symbols")
+
+
+def derive(config: Config, run: Run) -> Results:
+    """Derive a formula, prove it, and write the code that computes it."""
+    found = _derivation(config)
+    proof = found.check(config.points, config.seed, config.digits)
+    _say(f"{found.name} = {found.formula}")
+    _say(f"shape {found.shape}; {proof}")
+    for note in found.notes:
+        _say(f"  {note}")
+    write_text(run.directory / "formula.tex", found.latex + "\n")
+    write_text(run.directory / "formula.mml", found.mathml + "\n")
+    write_text(run.directory / f"derivative_{config.backend}.py", found.code(config.backend))
+    return Results(
+        _metrics(proof), {"formula": found.formula, "shape": found.shape, "notes": list(found.notes)}
+    )
+
+
+def check(config: Config, run: Run) -> Results:
+    """Prove a derivative at random points, by autograd and by differences with many digits."""
+    found = _derivation(config)
+    proof = found.check(config.points, config.seed, config.digits)
+    _say(f"{found.name} = {found.formula}")
+    _say(str(proof))
+    return Results(_metrics(proof), {"sizes": dict(proof.sizes)})
+
+
+def rules(config: Config, run: Run) -> Results:
+    """Derive and prove every formula of the paper: its reference card."""
+    rows, errors = [], []
+    with run.progress(len(RULES), "deriving") as bar:
+        for rule in RULES:
+            found = rule.derive()
+            proof = found.check(1, config.seed, config.digits)
+            errors.append(_metrics(proof))
+            rows.append(
+                (rule.section, rule.name, rule.expression, rule.wrt, found.formula, found.shape, proof.holds)
+            )
+            bar.advance(1, {})
+    table = pd.DataFrame(rows, columns=["section", "rule", "f", "by", "derivative", "shape", "proved"])
+    for section, part in table.groupby("section", sort=False):
+        show(part.drop(columns="section"), str(section))
+    table.to_csv(run.directory / "rules.csv", index=False)
+    return Results(
+        {
+            "rules/derived": float(len(rows)),
+            "rules/proved": float(table["proved"].sum()),
+            "rules/largest_error": max(one["proof/error"] for one in errors),
+        }
+    )
+
+
+def declarations(text: str) -> dict[str, str]:
+    """Symbols from "X: matrix(N, n); y: vector".
+
+    Raises:
+        InputError: a part is not a name, a colon and a declaration.
+    """
+    found = {}
+    for part in text.split(";"):
+        name, colon, kind = part.partition(":")
+        if not colon and not part.strip():
+            continue
+        if not colon or not name.strip() or name.strip() in found:
+            raise InputError(
+                f"symbols: {part.strip()[:60]!r} is not a new name, a colon and what it is, as in X: matrix(N, n)"
+            )
+        found[name.strip()] = kind.strip()
+    return found
+
+
+def _derivation(config: Config) -> Derivation:
+    return derive_expression(
+        config.expression, config.wrt, declarations(config.symbols), kind=config.kind, layout=config.layout, mode=config.mode,
+        symmetric=config.symmetric,
+    )  # fmt: skip
+
+
+def _metrics(proof: Proof) -> dict[str, float]:
+    found = {
+        "proof/holds": float(proof.holds),
+        "proof/error": proof.error,
+        "proof/points": float(proof.points),
+    }
+    if proof.exact_error is not None:
+        found["proof/exact_error"] = proof.exact_error
+    return found
+
+
+def _say(text: str) -> None:
+    console().print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+_command = command(
+    "matrix_calculus",
+    Config,
+    {"derive": derive, "check": check, "rules": rules},
+    "The Matrix Calculus You Need For Deep Learning: derivatives in closed form, proved",
+)
+
+
+def main() -> None:
+    """The console script. What is typed in the language needs no quotes for Hydra: expression="x'*A*x"."""
+    sys.argv[1:] = [_quoted(argument) for argument in sys.argv[1:]]
+    _command()
+
+
+def _quoted(argument: str) -> str:
+    key, equals, value = argument.partition("=")
+    if key not in _TYPED or not equals or (value[:1] in "\"'" and value[-1:] == value[:1] and len(value) > 1):
+        return argument
+    return f"{key}={quoted(value)}"
