@@ -46,6 +46,15 @@ def test_an_expression_is_typed_without_quotes_for_hydra(tmp_path: Path) -> None
     assert "<math" in (tmp_path / "run" / "formula.mml").read_text()
 
 
+def test_a_derivation_is_told_in_three_forms(tmp_path: Path) -> None:
+    done = matrix_calculus(tmp_path, "task=explain", "wrt=b", "hydra.run.dir=run")
+    assert done.code == 0, done.err
+    assert "u1 = X*w + b" in done.out
+    metrics = result_of(tmp_path / "run")["metrics"]
+    assert metrics["steps/told"] == metrics["steps/hold"] > 8
+    assert {path.suffix for path in (tmp_path / "run").glob("transcript.*")} == {".txt", ".tex", ".html"}
+
+
 def test_check_proves_a_hessian(tmp_path: Path) -> None:
     done = matrix_calculus(
         tmp_path, "task=check", "expression=sum(log(1 + exp(-y.*(X*w))))", "wrt=w", "symbols=X: matrix(m, n)", "kind=hessian",

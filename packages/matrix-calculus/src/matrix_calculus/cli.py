@@ -13,6 +13,7 @@ from offprints.logging import console
 from offprints.overrides import quoted
 from offprints.tables import show
 
+from matrix_calculus import transcript
 from matrix_calculus.config import Config
 from matrix_calculus.derive import Derivation
 from matrix_calculus.derive import derive as derive_expression
@@ -35,6 +36,21 @@ def derive(config: Config, run: Run) -> Results:
     write_text(run.directory / f"derivative_{config.backend}.py", found.code(config.backend))
     return Results(
         _metrics(proof), {"formula": found.formula, "shape": found.shape, "notes": list(found.notes)}
+    )
+
+
+def explain(config: Config, run: Run) -> Results:
+    """Tell the derivation step by step in the paper's rules; text, LaTeX and HTML."""
+    found = _derivation(config)
+    told = transcript.as_text(found)
+    _say(told)
+    write_text(run.directory / "transcript.txt", told)
+    write_text(run.directory / "transcript.tex", transcript.as_latex(found))
+    write_text(run.directory / "transcript.html", transcript.as_html(found))
+    held = [step.holds for step in found.steps]
+    worst = max(step.error for step in found.steps)
+    return Results(
+        {"steps/told": float(len(held)), "steps/hold": float(sum(held)), "steps/largest_error": worst}
     )
 
 
@@ -116,8 +132,8 @@ def _say(text: str) -> None:
 _command = command(
     "matrix_calculus",
     Config,
-    {"derive": derive, "check": check, "rules": rules},
-    "The Matrix Calculus You Need For Deep Learning: derivatives in closed form, proved",
+    {"derive": derive, "explain": explain, "check": check, "rules": rules},
+    "The Matrix Calculus You Need For Deep Learning: derivatives in closed form, explained and proved",
 )
 
 

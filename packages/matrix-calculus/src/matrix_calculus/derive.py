@@ -1,7 +1,7 @@
-"""Deriving: an expression in, its derivative out, as a formula, as a program, and proved.
+"""Deriving: an expression in, its derivative out, as a formula, as a program, as a transcript, and proved.
 
 found = derive("sum((y - relu(X*w + b)).^2)/N", wrt="w", symbols={"X": "matrix(N, n)", "y": "vector", "b": "scalar"})
-found.formula, found.latex, found.shape, found.code("numpy"), found.function(), found.check()
+found.formula, found.latex, found.shape, found.steps, found.code("numpy"), found.function(), found.check()
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from matrix_calculus.shapes import Shape
 from matrix_calculus.syntax import Term
 
 if TYPE_CHECKING:
+    from matrix_calculus.explain import Step
     from matrix_calculus.verify import Proof
 
 LAYOUTS = ("numerator", "denominator")
@@ -145,6 +146,13 @@ class Derivation:
                 found.append(_WHOLE_SAYS.get(node.function, ""))
         return tuple(dict.fromkeys(note for note in found if note))
 
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """The derivation in the paper's own rules; see `explain`."""
+        from matrix_calculus.explain import explain
+
+        return explain(self)
+
     def code(
         self, backend: str = "numpy", name: str = "derivative", sizes: Mapping[str, int] | None = None
     ) -> str:
@@ -234,7 +242,7 @@ def derive(
     inputs = [symbol(reading, name) for name in reading.symbols]
     row, tensor = False, plain
     if kind == "derivative":
-        row, tensor = _laid_out(plain, reading.term.shape, reading.symbols[wrt], layout)
+        row, tensor = laid_out(plain, reading.term.shape, reading.symbols[wrt], layout)
     elif kind == "hessian":
         tensor = plain = structured(derivative(plain, x, mode), x, symmetric)
     elif kind == "hvp":
@@ -260,7 +268,7 @@ def _fresh(name: str, reading: Reading, x: Symbol) -> Symbol:
     return Symbol(name, x.shape, x.structure if x.structure != "constant" else "general")
 
 
-def _laid_out(plain: Node, y: Shape, x: Shape, layout: str) -> tuple[bool, Node]:
+def laid_out(plain: Node, y: Shape, x: Shape, layout: str) -> tuple[bool, Node]:
     """Whether the result is a row, and its tensor in the layout."""
     numerator = layout == "numerator"
     if plain.rank == 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -76,12 +76,63 @@ class Reading:
     guessed: tuple[str, ...]
 
     @property
+    def declarations(self) -> dict[str, str]:
+        """What the symbols are, with all sizes, as `read` takes it."""
+        found = {}
+        for name, shape in self.symbols.items():
+            structure = self.structures.get(name, "general")
+            found[name] = f"{'' if structure == 'general' else structure + ' '}{declared(shape)}"
+        return found
+
+    @property
     def sizes(self) -> tuple[str, ...]:
         """All named sizes, in order of appearance."""
         shapes = [*self.symbols.values(), *(term.shape for term in self.term.walk())]
         names = [size for shape in shapes for size in shape.sizes if isinstance(size, str)]
         used = [term.name for term in self.term.walk() if term.op == "size" and not term.name.isdigit()]
         return tuple(dict.fromkeys([*names, *used]))
+
+
+def declared(shape: Shape) -> str:
+    """The declaration of a shape, such as "matrix(m, n)"."""
+    kind = "vector" if shape.kind == "column" else shape.kind
+    return f"{kind}({', '.join(map(str, shape.sizes))})" if shape.sizes else kind
+
+
+def as_term(typed: Typed, args: Sequence[Term] | None = None) -> Term:
+    """A typed term as a term of the language.
+
+    Args:
+        typed: the term.
+        args: what stands for its operands; None takes their own terms.
+    """
+    inner = tuple(as_term(one) for one in typed.args) if args is None else tuple(args)
+    sizes = [
+        Term("number", (), Fraction(s)) if isinstance(s, int) else Term("name", (), s)
+        for s in typed.shape.sizes
+    ]
+    match typed.op:
+        case "size":
+            return Term("name", (), typed.value)
+        case "eye":
+            return Term("call", (sizes[0],), "eye")
+        case "filled":
+            return Term("call", tuple(sizes), "ones" if typed.value == 1 else "zeros")
+        case "^" | ".^" if isinstance(typed.value, Fraction):
+            power = typed.value
+            whole = Term("number", (), Fraction(abs(power.numerator)))
+            exponent = (
+                whole
+                if power.denominator == 1
+                else Term("/", (whole, Term("number", (), Fraction(power.denominator))))
+            )
+            op = "^" if typed.op == "^" or typed.shape.kind == "scalar" else ".^"
+            return Term(op, (*inner, Term("neg", (exponent,)) if power < 0 else exponent))
+        case "./" if typed.args[1].shape.kind == "scalar":
+            return Term("/", inner)
+        case "call" if typed.name[-1] in "12" and typed.name not in FUNCTIONS:
+            return Term("call", (*inner, Term("number", (), Fraction(int(typed.name[-1])))), typed.name[:-1])
+    return Term(typed.op, inner, typed.value)
 
 
 def read(text: str | Term, symbols: Mapping[str, str] | None = None, wanted: tuple[str, ...] = ()) -> Reading:

@@ -185,7 +185,7 @@ def turned(form: Form) -> Form:
     if form.op == "transpose":
         return form.args[0]
     if form.op == "*" and "scalar" not in (form.args[0].kind, form.args[1].kind):
-        return Form("*", (turned(form.args[1]), turned(form.args[0])), None, kind)
+        return times(turned(form.args[1]), turned(form.args[0]))
     if form.op in ("add", "neg", "*", "/", ".*", "./"):
         return Form(form.op, tuple(turned(one) for one in form.args), None, kind)
     return Form("transpose", (form,), None, kind)
@@ -215,6 +215,13 @@ def times(one: Form, other: Form) -> Form:
     else:
         rows, columns = kinds[0] in ("column", "matrix"), kinds[1] in ("row", "matrix")
         kind = "matrix" if rows and columns else "column" if rows else "row" if columns else "scalar"
+    if "scalar" not in kinds:  # scalars come first, and divisors last
+        if other.op == "*" and other.args[0].kind == "scalar":
+            return times(other.args[0], times(one, other.args[1]))
+        for inner in (one, other):
+            if inner.op == "/":
+                rest = [half.args[0] if half is inner else half for half in (one, other)]
+                return over(times(rest[0], rest[1]), inner.args[1])
     plain = other.op == "*" and "scalar" not in (other.args[0].kind, other.args[1].kind)
     if plain and "scalar" not in kinds:  # products are written from the left, without brackets
         return times(times(one, other.args[0]), other.args[1])

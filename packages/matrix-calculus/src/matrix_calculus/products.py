@@ -26,6 +26,7 @@ from matrix_calculus.expression import (
     Whole,
     digest,
     is_number,
+    order,
     symmetric,
 )
 from matrix_calculus.shapes import Size
@@ -35,6 +36,7 @@ Labelled: TypeAlias = "tuple[Node, tuple[Label, ...]]"
 
 # A product inside a product is opened while it is short. Longer ones stay shared: a network of depth d keeps O(d) nodes.
 _MOST_OPENED = 8
+_MOST_SPREAD = 3  # terms; multiplying out longer sums could double them with every layer
 _ROUNDS = 3  # of telling indices apart by what they touch
 _MOST_BITS = 2_000  # of an exact number
 
@@ -94,7 +96,27 @@ def product(
         again = True
     if again:  # there are numbers, products or unit tensors among the factors now
         return product(gathered, result, known, scale)
-    return _finish(scale, gathered, tuple(result), known)
+    spread = _spread(gathered, result, known, scale)
+    return _finish(scale, gathered, tuple(result), known) if spread is None else spread
+
+
+def _spread(
+    factors: list[Labelled], out: Sequence[Label], known: Mapping[Label, Size], scale: Fraction
+) -> Node | None:
+    """A sum with a unit tensor in it is multiplied out where it is summed over: the unit tensor vanishes."""
+    for at, (node, labels) in enumerate(factors):
+        if (
+            not isinstance(node, Sum)
+            or len(node.terms) > _MOST_SPREAD
+            or len(factors) < 2
+            or set(labels) <= set(out)
+        ):
+            continue
+        if any(isinstance(inner, Identity) for _, term in node.terms for inner in (term, *term.inner)):
+            rest = [one for place, one in enumerate(factors) if place != at]
+            parts = [(one, product([*rest, (term, labels)], out, known, scale)) for one, term in node.terms]
+            return add(parts, [known[label] for label in out])
+    return None
 
 
 def _opened(
@@ -432,6 +454,32 @@ def whole(function: str, argument: Node) -> Node:
         if isinstance(argument, Whole) and argument.function == "inv":
             return argument.argument
     return Whole(function, argument)
+
+
+def substituted(root: Node, values: Mapping[str, Node]) -> Node:
+    """An expression with other expressions in the place of symbols.
+
+    Args:
+        root: the expression.
+        values: symbol -> a node of its shape.
+    """
+    done: dict[bytes, Node] = {}
+    for node in order([root]):
+        if not node.symbols & values.keys():
+            done[node.key] = node
+        elif isinstance(node, Symbol):
+            done[node.key] = values[node.name]
+        elif isinstance(node, Sum):
+            done[node.key] = add([(scale, done[one.key]) for scale, one in node.terms], node.shape)
+        elif isinstance(node, Elementwise):
+            done[node.key] = elementwise(node.function, done[node.argument.key], node.power)
+        elif isinstance(node, Whole):
+            done[node.key] = whole(node.function, done[node.argument.key])
+        else:
+            assert isinstance(node, Product)
+            factors = [(done[one.key], indices) for one, indices in node.factors]
+            done[node.key] = product(factors, range(node.rank), dict(enumerate(node.sizes)), node.coefficient)
+    return done[root.key]
 
 
 def depends(node: Node, symbol: Symbol) -> bool:
