@@ -24,6 +24,16 @@ def result_of(run: Path) -> dict:
     return json.loads((run / "results.json").read_text())
 
 
+def test_the_main_job_derives_proves_and_trains(tmp_path: Path) -> None:
+    done = matrix_calculus(tmp_path, "experiment=smoke", "threads=1", "hydra.run.dir=run")
+    assert done.code == 0, done.err
+    metrics = result_of(tmp_path / "run")["metrics"]
+    assert metrics["proof/w_error"] < 1e-9 and metrics["proof/b_exact_error"] < 1e-15
+    assert metrics["test/rmse"] < metrics["mean/rmse"]
+    assert (tmp_path / "run" / "figures" / "training.png").is_file()
+    assert "vector chain rule" in (tmp_path / "run" / "gradient_w.txt").read_text()
+
+
 def test_an_expression_is_typed_without_quotes_for_hydra(tmp_path: Path) -> None:
     done = matrix_calculus(
         tmp_path,
@@ -81,6 +91,7 @@ def test_the_reference_card_is_derived_and_proved(tmp_path: Path) -> None:
         (["expression=__import__", "wrt=x"], "'__import__' is not declared"),
         (["symbols=X matrix"], "X: matrix(N, n)"),
         (["symbols=X: martix"], "'martix' is no declaration"),
+        (["task=train", "training.epochs=0"], "epochs"),
         (["kind=jacobean"], "derivative, hessian"),
         (["layout=sideways"], "numerator"),
         (["mode=backward"], "cross-country"),
@@ -90,7 +101,8 @@ def test_the_reference_card_is_derived_and_proved(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_input_is_one_message_and_status_2(tmp_path: Path, options: list[str], message: str) -> None:
-    done = matrix_calculus(tmp_path, "task=derive", *options)
+    task = [] if options[0].startswith("task=") else ["task=derive"]
+    done = matrix_calculus(tmp_path, *task, *options)
     assert done.code == 2, done.err
     assert message in done.err
     assert "Traceback" not in done.err

@@ -12,8 +12,9 @@ from offprints.errors import InputError
 from offprints.logging import console
 from offprints.overrides import quoted
 from offprints.tables import show
+from offprints.training import reported
 
-from matrix_calculus import transcript
+from matrix_calculus import figures, neuron, transcript
 from matrix_calculus.config import Config
 from matrix_calculus.derive import Derivation
 from matrix_calculus.derive import derive as derive_expression
@@ -21,6 +22,56 @@ from matrix_calculus.rules import RULES
 from matrix_calculus.verify import Proof
 
 _TYPED = ("expression", "symbols")
+
+
+def train(config: Config, run: Run) -> Results:
+    """Derive the paper's final loss by w and by b, prove both, and train its neuron on the diabetes data by the code."""
+    gradients = neuron.loss_gradients()
+    metrics: dict[str, float] = {}
+    for name, found in gradients.items():
+        told = transcript.as_text(found)
+        _say(told)
+        write_text(run.directory / f"gradient_{name}.txt", told)
+        write_text(run.directory / f"gradient_{name}.html", transcript.as_html(found))
+        proof = found.check(config.points, config.seed, config.digits)
+        _say(f"{found.name} {proof}")
+        if not (proof.holds and all(step.holds for step in found.steps)):
+            raise RuntimeError(f"the derivation of {found.name} does not hold: {proof}")
+        metrics |= {f"proof/{name}_error": proof.error, f"proof/{name}_steps": float(len(found.steps))}
+        if proof.exact_error is not None:
+            metrics[f"proof/{name}_exact_error"] = proof.exact_error
+    data = neuron.diabetes(config.seed)
+    run.dataset("diabetes", data.checksums)
+    model = neuron.Neuron(data.train.inputs.shape[1], float(data.train.progress.mean()))
+    with reported(run, config.training, "valid/rmse") as on_epoch:
+        outcome = neuron.Trainer(
+            model,
+            data.train,
+            config.training,
+            gradients,
+            seed=config.seed,
+            validate=lambda: neuron.measure(model, data.valid, data.unit),
+            directory=run.directory / "checkpoints",
+            belongs_to=next(iter(data.checksums.values())),
+            on_epoch=on_epoch,
+            uninterrupted=run.uninterrupted,
+        ).fit()
+    rows = {"neuron": neuron.measure(model, data.test, data.unit), **neuron.baselines(data)}
+    run.figure(
+        "training",
+        figures.training_curve(
+            outcome.history,
+            outcome.best_epoch,
+            {name: row["rmse"] for name, row in rows.items() if name != "neuron"},
+        ),
+    )
+    show(pd.DataFrame([{"model": name, **row} for name, row in rows.items()]), "diabetes: test split")
+    metrics |= {f"test/{name}": value for name, value in rows.pop("neuron").items()}
+    metrics |= {f"valid/{name}": value for name, value in outcome.best.items()}
+    metrics |= {f"{name}/{measure}": value for name, row in rows.items() for measure, value in row.items()}
+    return Results(
+        metrics, {"best_epoch": outcome.best_epoch, "formulas": {n: f.formula for n, f in gradients.items()}}
+    )
 
 
 def derive(config: Config, run: Run) -> Results:
@@ -132,7 +183,7 @@ def _say(text: str) -> None:
 _command = command(
     "matrix_calculus",
     Config,
-    {"derive": derive, "explain": explain, "check": check, "rules": rules},
+    {"train": train, "derive": derive, "explain": explain, "check": check, "rules": rules},
     "The Matrix Calculus You Need For Deep Learning: derivatives in closed form, explained and proved",
 )
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from offprints.app import RunConfig
+
+from matrix_calculus.neuron import TrainingOptions
 
 
 @dataclass
@@ -23,9 +25,10 @@ class Config(RunConfig):
         backend: of the code that is written: numpy, torch or jax.
         points: random points of a proof.
         digits: of the high-precision part of a proof.
+        training: of the neuron.
     """
 
-    task: str = "derive"
+    task: str = "train"
     expression: str = "sum((y - max(0, X*w + b))^2)/N"
     wrt: str = "w"
     symbols: str = ""
@@ -36,3 +39,4 @@ class Config(RunConfig):
     backend: str = "numpy"
     points: int = 3
     digits: int = 50
+    training: TrainingOptions = field(default_factory=TrainingOptions)
