@@ -10,6 +10,7 @@ import pytest
 from offprints.errors import InputError
 
 from matrix_calculus import LanguageError, derive, parse, read
+from matrix_calculus.expression import order
 from matrix_calculus.printing import text
 
 
@@ -110,6 +111,34 @@ def test_hostile_input_ends_in_a_clear_error_within_bounds(tmp_path):
     assert set(found) == set(HOSTILE)
     assert [name for name, answer in found.items() if answer in ("accepted", "slow")] == []
     assert grown < 200_000
+
+
+def test_the_deepest_expressions_that_are_read_are_derived_and_printed():
+    """What the bounds let through must not run into Python's own."""
+    for text_ in (
+        "sin(" * 74 + "x" + ")" * 74,
+        "*".join(["A"] * 160) + "*x",
+        " + ".join(["x"] * 900),
+        "(" * 140 + "x" + ")" * 140,
+    ):
+        found = derive(text_, "x", {"x": "vector(n)", "A": "matrix(n, n)"})
+        assert parse(text(parse(text_))) == parse(text_)
+        assert found.formula and found.latex and found.mathml and found.code()
+
+
+def test_a_network_of_64_layers_has_a_gradient_that_grows_with_its_depth_alone():
+    counts = []
+    for depth in (8, 16, 32, 64):
+        expression = "x"
+        for number in range(depth):
+            expression = f"tanh(A{number}*{expression})"
+        symbols = {"x": "vector(n)", **{f"A{number}": "matrix(n, n)" for number in range(depth)}}
+        for wrt in ("x", "A0"):
+            found = derive(f"sum({expression})", wrt, symbols)
+            counts.append(len(order([found.tensor])) + len(found.code().splitlines()))
+    for wrt in (0, 1):
+        first, second, third, last = counts[wrt::2]
+        assert last - third < 2.5 * (third - second) < 2.5 * 2.5 * (second - first)
 
 
 def test_a_symbol_may_be_called_like_a_keyword_or_a_library():

@@ -121,6 +121,9 @@ class _Writer:
         return f"{name}_" if clash else name
 
     def line(self, text: str, key: bytes) -> str:
+        if text.isidentifier():  # it has a name already
+            self.known[key] = text
+            return text
         name = f"t{len(self.lines)}"
         self.lines.append(f"{name} = {text}")
         self.known[key] = name

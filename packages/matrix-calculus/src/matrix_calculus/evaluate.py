@@ -36,7 +36,7 @@ _EXACT: dict[str, Callable[[Any], Any]] = {
 _TORCH: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "exp": torch.exp, "log": torch.log, "sin": torch.sin, "cos": torch.cos, "tan": torch.tan, "sinh": torch.sinh,
     "cosh": torch.cosh, "tanh": torch.tanh, "arcsin": torch.asin, "arccos": torch.acos, "arctan": torch.atan,
-    "sigmoid": torch.sigmoid, "softplus": torch.nn.functional.softplus, "relu": torch.relu, "abs": torch.abs,
+    "sigmoid": torch.sigmoid, "softplus": lambda z: torch.logaddexp(torch.zeros_like(z), z), "relu": torch.relu, "abs": torch.abs,
     "sign": torch.sign, "step": lambda z: (z > 0).to(z.dtype),
 }  # fmt: skip
 

@@ -18,7 +18,8 @@ from fractions import Fraction
 from offprints.errors import InputError
 
 MOST_CHARACTERS = 4_000
-MOST_DEPTH = 100  # of nested brackets and operators: a tree is walked by recursion
+MOST_DEPTH = 150  # of nested brackets and operators: a tree is walked by recursion
+_MOST_LEVELS = 170  # of the tree; a long chain of products is as deep as it is long
 _MOST_DIGITS = 30
 
 _TOKEN = re.compile(
@@ -95,7 +96,7 @@ def parse(text: str) -> Term:
         text: see the module.
 
     Raises:
-        LanguageError: it is not an expression, is longer than 4,000 characters, or is nested more than 100 deep.
+        LanguageError: it is not an expression, is longer than 4,000 characters, or is nested more than 150 deep.
     """
     if len(text) > MOST_CHARACTERS:
         raise LanguageError(
@@ -227,6 +228,6 @@ def _bounded(term: Term, text: str) -> None:
     waiting = [(term, 1)]
     while waiting:
         one, depth = waiting.pop()
-        if depth > 2 * MOST_DEPTH:
-            raise LanguageError(f"nested more than {2 * MOST_DEPTH} deep", text, one.at)
+        if depth > _MOST_LEVELS:
+            raise LanguageError(f"more than {_MOST_LEVELS} operators, each inside the next", text, one.at)
         waiting.extend((inner, depth + 1) for inner in one.args)
