@@ -65,6 +65,26 @@ def test_a_derivation_is_told_in_three_forms(tmp_path: Path) -> None:
     assert {path.suffix for path in (tmp_path / "run").glob("transcript.*")} == {".txt", ".tex", ".html"}
 
 
+def test_answers_are_graded_and_practice_is_kept(tmp_path: Path) -> None:
+    asked = ["task=grade", "expression=x'*A*x", "wrt=x", "symbols=A: matrix(n, n)"]
+    right = matrix_calculus(tmp_path, *asked, "answer=x'*(A' + A)", "hydra.run.dir=right")
+    assert right.code == 0, right.err
+    assert result_of(tmp_path / "right")["metrics"]["grade/right"] == 1
+    wrong = matrix_calculus(tmp_path, *asked, "answer=x'*A", "hydra.run.dir=wrong")
+    assert "forgets the path" in wrong.out
+    assert result_of(tmp_path / "wrong")["details"]["mistake"] == "path"
+    first = matrix_calculus(tmp_path, "task=practice", "hydra.run.dir=first")
+    assert "1. Review: scalar derivative rules" in first.out
+    done = matrix_calculus(tmp_path, "task=practice", "answer=0", "hydra.run.dir=second")
+    assert "1 of" in done.out and "2. Review" in done.out
+    again = matrix_calculus(tmp_path, "task=practice", "exercise=16", "answer=x'", "hydra.run.dir=third")
+    assert "wrong" in again.out
+    assert json.loads((tmp_path / "matrix-calculus-practice.json").read_text()) == {
+        "tries": {"1": 1, "16": 1},
+        "solved": [1],
+    }
+
+
 def test_check_proves_a_hessian(tmp_path: Path) -> None:
     done = matrix_calculus(
         tmp_path, "task=check", "expression=sum(log(1 + exp(-y.*(X*w))))", "wrt=w", "symbols=X: matrix(m, n)", "kind=hessian",
@@ -92,6 +112,9 @@ def test_the_reference_card_is_derived_and_proved(tmp_path: Path) -> None:
         (["symbols=X matrix"], "X: matrix(N, n)"),
         (["symbols=X: martix"], "'martix' is no declaration"),
         (["task=train", "training.epochs=0"], "epochs"),
+        (["task=grade"], "answer="),
+        (["task=grade", "answer=2*"], "column 3"),
+        (["task=practice", "exercise=9999"], "there are exercises 1 to"),
         (["kind=jacobean"], "derivative, hessian"),
         (["layout=sideways"], "numerator"),
         (["mode=backward"], "cross-country"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
+from pathlib import Path
 
 import pandas as pd
 
@@ -18,10 +20,12 @@ from matrix_calculus import figures, neuron, transcript
 from matrix_calculus.config import Config
 from matrix_calculus.derive import Derivation
 from matrix_calculus.derive import derive as derive_expression
+from matrix_calculus.exercises import Progress, exercises
+from matrix_calculus.grade import grade as grade_answer
 from matrix_calculus.rules import RULES
 from matrix_calculus.verify import Proof
 
-_TYPED = ("expression", "symbols")
+_TYPED = ("expression", "symbols", "answer")
 
 
 def train(config: Config, run: Run) -> Results:
@@ -139,6 +143,39 @@ def rules(config: Config, run: Run) -> Results:
     )
 
 
+def grade(config: Config, run: Run) -> Results:
+    """Grade an answer (answer=...): right in any form, or which mistake it is."""
+    if config.answer is None:
+        raise InputError("grade needs answer=..., the derivative that is to be graded")
+    verdict = grade_answer(
+        config.expression, config.wrt, config.answer, declarations(config.symbols), config.layout, config.seed
+    )
+    _say(f"{'right' if verdict.right else 'wrong'}: {verdict.reason}")
+    return Results({"grade/right": float(verdict.right)}, asdict(verdict))
+
+
+def practice(config: Config, run: Run) -> Results:
+    """Ask the next exercise of the rule book, or grade answer=... to it; progress is kept in practice_file."""
+    progress = Progress.load(Path(config.practice_file))
+    every = exercises()
+    if config.exercise is not None and not 1 <= config.exercise <= len(every):
+        raise InputError(f"exercise={config.exercise}: there are exercises 1 to {len(every)}")
+    asked = progress.next() if config.exercise is None else every[config.exercise - 1]
+    metrics: dict[str, float] = {}
+    details: dict[str, object] = {}
+    if config.answer is not None and asked is not None:
+        verdict = asked.grade(config.answer)
+        progress.record(asked, verdict)
+        _say(asked.question)
+        _say(f"{'right' if verdict.right else 'wrong'}: {verdict.reason}")
+        metrics["practice/right"] = float(verdict.right)
+        details = {"exercise": asked.number, **asdict(verdict)}
+        asked = progress.next() if verdict.right else asked
+    _say(f"{len(progress.solved)} of {len(every)} solved")
+    _say(asked.question if asked is not None else "all exercises are solved")
+    return Results({**metrics, "practice/solved": float(len(progress.solved))}, details)
+
+
 def declarations(text: str) -> dict[str, str]:
     """Symbols from "X: matrix(N, n); y: vector".
 
@@ -183,8 +220,16 @@ def _say(text: str) -> None:
 _command = command(
     "matrix_calculus",
     Config,
-    {"train": train, "derive": derive, "explain": explain, "check": check, "rules": rules},
-    "The Matrix Calculus You Need For Deep Learning: derivatives in closed form, explained and proved",
+    {
+        "train": train,
+        "derive": derive,
+        "explain": explain,
+        "check": check,
+        "rules": rules,
+        "grade": grade,
+        "practice": practice,
+    },
+    "The Matrix Calculus You Need For Deep Learning: derivatives in closed form, explained, proved and graded",
 )
 
 

@@ -25,6 +25,9 @@ class Config(RunConfig):
         backend: of the code that is written: numpy, torch or jax.
         points: random points of a proof.
         digits: of the high-precision part of a proof.
+        answer: a learner's, for grade and practice.
+        exercise: number of an exercise of practice; null takes the first that is not solved.
+        practice_file: where the progress of practice is kept.
         training: of the neuron.
     """
 
@@ -39,4 +42,7 @@ class Config(RunConfig):
     backend: str = "numpy"
     points: int = 3
     digits: int = 50
+    answer: str | None = None
+    exercise: int | None = None
+    practice_file: str = "matrix-calculus-practice.json"
     training: TrainingOptions = field(default_factory=TrainingOptions)

@@ -6,7 +6,8 @@ steps of 1e-15 a central difference of a smooth function has 25 right digits or 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from offprints.errors import InputError
 
+from matrix_calculus.codegen import function
 from matrix_calculus.evaluate import by_einsum, by_syntax
 from matrix_calculus.expression import Elementwise, Node, Symbol, order
 from matrix_calculus.inference import Reading
@@ -32,6 +34,9 @@ _EXACT_TOLERANCE = 1e-15
 _MOST_ELEMENTS = 100_000
 _LENGTHS = (3, 2, 4, 5)
 _TRIES = 200
+_SPANS = ((-1.2, 1.2), (0.2, 1.0), (-0.4, 0.4), (-0.15, 0.1), (-4.0, 4.0))
+JUMPS = ("relu", "abs", "sign", "step")
+"""Functions with a kink or a jump at 0."""
 
 
 @dataclass(frozen=True)
@@ -83,21 +88,25 @@ def draws(reading: Reading, value: Node, seed: int, sizes: Mapping[str, int]) ->
         sizes: number of each named size.
 
     Raises:
-        InputError: none of 200 points was one.
+        InputError: none of 200 points in a row was one.
     """
-    generator = np.random.default_rng(seed)
+    generator, last = np.random.default_rng(seed), 0
     shapes = {name: concrete(shape.sizes, sizes) for name, shape in reading.symbols.items()}
     if sum(int(np.prod(shape)) for shape in shapes.values()) > _MOST_ELEMENTS:
         raise InputError(
             f"the symbols have more than {_MOST_ELEMENTS} elements: too many for a proof at random points"
         )
-    for attempt in range(_TRIES):
-        low, high = ((-1.2, 1.2), (0.2, 1.0), (-0.4, 0.4), (-0.15, 0.1))[attempt % 4]
+    kinks = _kinks(reading, value)
+    for attempt in itertools.count():
+        if attempt - last > _TRIES:
+            break
+        low, high = _SPANS[attempt % len(_SPANS)]
         found = {}
         for name, shape in shapes.items():
             drawn = generator.uniform(low, high, shape)
             found[name] = _structured(drawn, reading.structures.get(name, "general"))
-        if _smooth(reading, value, found, sizes):
+        if _smooth(reading, kinks, found, sizes):
+            last = attempt
             yield found
     raise InputError("no random point was found at which the expression is defined and has a derivative")
 
@@ -108,7 +117,9 @@ def _structured(drawn: Any, structure: str) -> Floats:
     return np.diag(np.diag(drawn)) if structure == "diagonal" else np.asarray(drawn)
 
 
-def _smooth(reading: Reading, value: Node, found: Mapping[str, Floats], sizes: Mapping[str, int]) -> bool:
+def _smooth(
+    reading: Reading, kinks: Callable[..., Any] | None, found: Mapping[str, Floats], sizes: Mapping[str, int]
+) -> bool:
     """Whether all values are finite, and no argument of a kink is near it."""
     tensors = {name: torch.from_numpy(np.asarray(one)) for name, one in found.items()}
     try:
@@ -117,20 +128,25 @@ def _smooth(reading: Reading, value: Node, found: Mapping[str, Floats], sizes: M
         return False
     if not bool(torch.isfinite(whole).all()):
         return False
-    from matrix_calculus.codegen import function
+    return kinks is None or all(bool((one.abs() > 1e-3).all()) for one in kinks(*tensors.values()))
 
+
+def _kinks(reading: Reading, value: Node) -> Callable[..., Any] | None:
+    """A program for the arguments that must not be near 0; None where there are none."""
     edges = [
         node.argument
         for node in order([value])
         if isinstance(node, Elementwise)
-        and (node.function in ("relu", "abs", "sign", "step") or (node.function == "pow" and node.power != 2))
+        and (node.function in JUMPS or (node.function == "pow" and node.power != 2))
     ]
     if not edges:
-        return True
+        return None
     inputs = [symbol(reading, name) for name in reading.symbols]
-    values = function({str(at): edge for at, edge in enumerate(edges)}, inputs, "torch")(*tensors.values())
-    values = values if isinstance(values, tuple) else (values,)
-    return all(bool((one.abs() > 1e-3).all()) for one in values)
+    outputs = {str(at): edge for at, edge in enumerate(edges)}
+    if len(edges) == 1:
+        program = function(outputs, inputs, "torch")
+        return lambda *values: (program(*values),)
+    return function(outputs, inputs, "torch")
 
 
 def check(found: Derivation, points: int = 3, seed: int = 0, digits: int = 50) -> Proof:
@@ -273,8 +289,6 @@ def same(one: Node, other: Node, reading: Reading, value: Node, seed: int = 0, p
         seed: of the points.
         points: how many.
     """
-    from matrix_calculus.codegen import function
-
     sizes = lengths(reading)
     inputs = [symbol(reading, name) for name in reading.symbols]
     program = function({"one": one, "other": other}, inputs)
