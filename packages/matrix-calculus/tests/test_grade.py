@@ -115,10 +115,9 @@ def test_no_mutated_answer_is_accepted_that_autograd_refuses(expressions):
             verdict = grade(rule.expression, rule.wrt, text(answer), rule.symbols)
         except InputError:
             continue  # shapes clash: refused before it is graded
-        truth = truly_right(rule, answer)
-        assert verdict.right == truth, (rule.name, text(answer), verdict)
-        wrong += not truth
-        accepted += truth
+        assert not verdict.right or truly_right(rule, answer), (rule.name, text(answer), verdict)
+        wrong += not verdict.right
+        accepted += verdict.right
     assert wrong and accepted
 
 

@@ -141,6 +141,21 @@ def test_a_network_of_64_layers_has_a_gradient_that_grows_with_its_depth_alone()
         assert last - third < 2.5 * (third - second) < 2.5 * 2.5 * (second - first)
 
 
+@pytest.mark.parametrize(
+    ("typed", "symbols"),
+    [
+        ("sum(ones(50000, 50000)*x)", {"x": "vector(50000)"}),
+        ("X*X", {"X": "matrix(300, 300)"}),
+        ("tr(eye(1000000)*x)", {"x": "scalar"}),
+    ],
+)
+def test_what_is_too_large_to_try_is_refused_and_still_derived(typed, symbols):
+    found = derive(typed, next(iter(symbols)), symbols)
+    assert found.formula
+    with pytest.raises(InputError, match="elements"):
+        found.check()
+
+
 def test_a_symbol_may_be_called_like_a_keyword_or_a_library():
     found = derive(
         "sum(np .* lambda .* t0)", "lambda", {"np": "vector(n)", "lambda": "vector(n)", "t0": "vector(n)"}

@@ -23,7 +23,9 @@ from matrix_calculus.derive import derive as derive_expression
 from matrix_calculus.exercises import Progress, exercises
 from matrix_calculus.grade import grade as grade_answer
 from matrix_calculus.rules import RULES
+from matrix_calculus.shapes import declarations
 from matrix_calculus.verify import Proof
+from matrix_calculus.web import server
 
 _TYPED = ("expression", "symbols", "answer")
 
@@ -176,23 +178,12 @@ def practice(config: Config, run: Run) -> Results:
     return Results({**metrics, "practice/solved": float(len(progress.solved))}, details)
 
 
-def declarations(text: str) -> dict[str, str]:
-    """Symbols from "X: matrix(N, n); y: vector".
-
-    Raises:
-        InputError: a part is not a name, a colon and a declaration.
-    """
-    found = {}
-    for part in text.split(";"):
-        name, colon, kind = part.partition(":")
-        if not colon and not part.strip():
-            continue
-        if not colon or not name.strip() or name.strip() in found:
-            raise InputError(
-                f"symbols: {part.strip()[:60]!r} is not a new name, a colon and what it is, as in X: matrix(N, n)"
-            )
-        found[name.strip()] = kind.strip()
-    return found
+def serve(config: Config, run: Run) -> Results:
+    """Serve a page and JSON on this machine until Ctrl-C: derive, unfold the steps, copy code, check an answer."""
+    with server(config.serve.host, config.serve.port) as listening:
+        run.log.info("http://%s:%d shows the page", config.serve.host, listening.server_port)
+        listening.serve_forever()
+    return Results({})
 
 
 def _derivation(config: Config) -> Derivation:
@@ -228,6 +219,7 @@ _command = command(
         "rules": rules,
         "grade": grade,
         "practice": practice,
+        "serve": serve,
     },
     "The Matrix Calculus You Need For Deep Learning: derivatives in closed form, explained, proved and graded",
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from offprints.app import RunConfig
+from offprints.serving import ServeConfig
 
 from matrix_calculus.neuron import TrainingOptions
 
@@ -29,6 +30,7 @@ class Config(RunConfig):
         exercise: number of an exercise of practice; null takes the first that is not solved.
         practice_file: where the progress of practice is kept.
         training: of the neuron.
+        serve: of the page.
     """
 
     task: str = "train"
@@ -46,3 +48,4 @@ class Config(RunConfig):
     exercise: int | None = None
     practice_file: str = "matrix-calculus-practice.json"
     training: TrainingOptions = field(default_factory=TrainingOptions)
+    serve: ServeConfig = field(default_factory=ServeConfig)

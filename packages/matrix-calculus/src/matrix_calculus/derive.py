@@ -6,6 +6,7 @@ found.formula, found.latex, found.shape, found.steps, found.code("numpy"), found
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -98,7 +99,7 @@ class Derivation:
         """The formula as MathML; in index notation, its text."""
         if self.term is not None:
             return printing.mathml(self.term, self.kinds)
-        return f'<math xmlns="http://www.w3.org/1998/Math/MathML"><mtext>{self.formula}</mtext></math>'
+        return f'<math xmlns="http://www.w3.org/1998/Math/MathML"><mtext>{html.escape(self.formula)}</mtext></math>'
 
     @property
     def kinds(self) -> dict[str, str]:

@@ -336,7 +336,7 @@ class _Transcript:
             )
         statement = f"{left} = {printing.text(right)}"
         latex = f"{_left(left, kinds)} = {printing.latex(right, kinds)}"
-        math = printing.mathml(right, kinds).replace(">", f"><mtext>{left} = </mtext>", 1)
+        math = printing.mathml(right, kinds).replace(">", f"><mtext>{left} =\u00a0</mtext>", 1)
         return Step(kind, rule, section, statement, latex, math, shape, reason, error)
 
 

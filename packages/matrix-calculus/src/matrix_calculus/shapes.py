@@ -109,6 +109,28 @@ def declaration(name: str, text: str) -> Declared:
     return Declared(kind, sizes, structure)
 
 
+def declarations(text: str) -> dict[str, str]:
+    """Symbols from "X: matrix(N, n); y: vector".
+
+    Args:
+        text: names with declarations, which `declaration` reads.
+
+    Raises:
+        InputError: a part is not a name, a colon and a declaration.
+    """
+    found = {}
+    for part in text.split(";"):
+        name, colon, kind = part.partition(":")
+        if not colon and not part.strip():
+            continue
+        if not colon or not name.strip() or name.strip() in found:
+            raise InputError(
+                f"symbols: {part.strip()[:60]!r} is not a new name, a colon and what it is, as in X: matrix(N, n)"
+            )
+        found[name.strip()] = kind.strip()
+    return found
+
+
 def _size(name: str, text: str) -> Size:
     if text.isascii() and text.isdecimal():
         if not 1 <= int(text[:9]) <= 10**6:

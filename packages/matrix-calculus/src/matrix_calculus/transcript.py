@@ -97,6 +97,6 @@ def as_html(found: Derivation) -> str:
 
 STYLE = (
     "body{font:17px/1.5 system-ui,sans-serif;color:#22303c;margin:0}main{max-width:46rem;margin:auto;padding:1rem}"
-    "math{font-size:1.15em}small{color:#667}summary{cursor:pointer;overflow-x:auto}h2{font-size:1.1rem}"
+    "math{font-size:1.15em}small{color:#667}summary{cursor:pointer;overflow:auto hidden;padding:.35rem 0}h2{font-size:1.1rem}"
 )
 """Of the pages."""

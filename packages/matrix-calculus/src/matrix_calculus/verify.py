@@ -7,6 +7,7 @@ steps of 1e-15 a central difference of a smooth function has 25 right digits or 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -92,9 +93,12 @@ def draws(reading: Reading, value: Node, seed: int, sizes: Mapping[str, int]) ->
     """
     generator, last = np.random.default_rng(seed), 0
     shapes = {name: concrete(shape.sizes, sizes) for name, shape in reading.symbols.items()}
-    if sum(int(np.prod(shape)) for shape in shapes.values()) > _MOST_ELEMENTS:
+    parts = [concrete(term.shape.sizes, sizes) for term in reading.term.walk()]
+    largest = max(math.prod(shape) for shape in (*shapes.values(), *parts))
+    if largest > _MOST_ELEMENTS:
         raise InputError(
-            f"the symbols have more than {_MOST_ELEMENTS} elements: too many for a proof at random points"
+            f"a part of the expression has {largest} elements: more than the {_MOST_ELEMENTS} that random points are tried for; "
+            "a size can have a name instead of a number"
         )
     kinks = _kinks(reading, value)
     for attempt in itertools.count():
@@ -162,6 +166,11 @@ def check(found: Derivation, points: int = 3, seed: int = 0, digits: int = 50) -
         InputError: there is no point at which the expression is defined.
     """
     sizes = lengths(found.reading)
+    elements = math.prod(concrete(found.plain.shape, sizes))
+    if elements > _MOST_ELEMENTS:
+        raise InputError(
+            f"the derivative has {elements} elements, more than the {_MOST_ELEMENTS} that are compared"
+        )
     program = found.function("numpy")
     worst, exact = 0.0, None
     drawn = draws(found.reading, found.value, seed, sizes)
