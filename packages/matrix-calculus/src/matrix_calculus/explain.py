@@ -1,0 +1,463 @@
+"""The derivation as the paper would write it: intermediate variables, a rule for each, chain rules to put them together.
+
+Every step is computed from those before it, in this order: a variable is introduced for each operation, each operation is differentiated by
+what it works on, and the chain rules multiply and add these until the variable that was asked for is reached; then the variables are replaced
+by what they stand for. Each step is held to autograd at random points before it is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from offprints.errors import InputError
+
+from matrix_calculus import printing
+from matrix_calculus.codegen import function
+from matrix_calculus.derive import Derivation, derive
+from matrix_calculus.differentiate import chained
+from matrix_calculus.expression import Elementwise, Node, order
+from matrix_calculus.functions import ELEMENTWISE
+from matrix_calculus.inference import Typed, as_term, declared, read
+from matrix_calculus.lowering import lower
+from matrix_calculus.notation import matrix_form
+from matrix_calculus.products import add, number, substituted
+from matrix_calculus.shapes import Shape
+from matrix_calculus.syntax import Term
+from matrix_calculus.verify import draws, lengths, relative
+
+_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of a derivation.
+
+    Attributes:
+        kind: "introduce", "differentiate", "combine", "substitute" or "cases".
+        rule: its name, in the paper's words.
+        section: of the paper; "" where the rule is not in it.
+        statement: what the step says, as text.
+        latex: the same as LaTeX.
+        mathml: the same as MathML.
+        shape: of what it derives, such as "1×n".
+        reason: why, in a sentence.
+        error: largest relative difference from autograd at random points.
+    """
+
+    kind: str
+    rule: str
+    section: str
+    statement: str
+    latex: str
+    mathml: str
+    shape: str
+    reason: str
+    error: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the step is right at the random points."""
+        return self.error < _TOLERANCE
+
+
+@dataclass(frozen=True)
+class _Variable:
+    """An operation with a name for its result.
+
+    Attributes:
+        name: u1, u2, ...; f for the whole.
+        term: the operation on names and constants.
+        typed: the operation, with shapes.
+        operands: names that it works on and that depend on what is differentiated by.
+        whole: what the name stands for, in the symbols of the expression.
+    """
+
+    name: str
+    term: Term
+    typed: Typed
+    operands: tuple[str, ...]
+    whole: Term
+
+
+def explain(found: Derivation) -> tuple[Step, ...]:
+    """The steps of a gradient or Jacobian.
+
+    Args:
+        found: what was derived, of kind "derivative".
+
+    Raises:
+        InputError: it is of another kind, or by a symmetric or diagonal matrix; these are derivatives of derivatives, or projections.
+    """
+    if found.kind != "derivative":
+        raise InputError(f"steps are told of derivatives, not of a {found.kind}: derive the gradient first")
+    if found.reading.structures.get(found.wrt) in ("symmetric", "diagonal"):
+        raise InputError(f"steps are told of derivatives by a general symbol; {found.wrt} is structured")
+    return tuple(_Transcript(found).steps())
+
+
+class _Transcript:
+    def __init__(self, found: Derivation) -> None:
+        self.found = found
+        self.symbols = found.reading.declarations
+        self.variables: list[_Variable] = []
+        self.known: dict[Term, str] = {}
+        self.taken = set(self.symbols)
+        self._introduce(found.reading.term)
+        self.locals: dict[tuple[str, str], Derivation] = {}
+
+    # Intermediate variables
+
+    def _introduce(self, typed: Typed) -> Term:
+        """A name for each operation on what is differentiated by; what does not depend on it stays as it is."""
+        wholly = as_term(typed)
+        if typed.op == "name" or not self._depends(typed):
+            return wholly
+        if wholly in self.known:
+            return Term("name", (), self.known[wholly])
+        operands = [
+            Term("neg", (self._introduce(one.args[0]),))
+            if typed.op == "add" and one.op == "neg"
+            else self._introduce(one)
+            for one in typed.args
+        ]  # a difference is one operation
+        if _is_dot(typed):
+            return self._dot(typed, operands, wholly)
+        return self._named(typed, as_term(typed, operands), wholly)
+
+    def _dot(self, typed: Typed, operands: list[Term], wholly: Term) -> Term:
+        """The paper's way with w·x: u = w ⊗ x, y = sum(u)."""
+        upright = [
+            Term("transpose", (one,)) if inner.shape.kind == "row" else one
+            for one, inner in zip(operands, typed.args, strict=True)
+        ]
+        upright = [
+            one.args[0].args[0] if one.op == "transpose" and one.args[0].op == "transpose" else one
+            for one in upright
+        ]
+        column = Shape("column", typed.args[1].shape.sizes)
+        product = Typed(".*", typed.args, None, column, typed.at)
+        whole = [as_term(one) for one in typed.args]
+        whole = [
+            one.args[0]
+            if one.op == "transpose"
+            else Term("transpose", (one,))
+            if inner.shape.kind == "row"
+            else one
+            for one, inner in zip(whole, typed.args, strict=True)
+        ]
+        inner = self._named(product, Term(".*", tuple(upright)), Term(".*", tuple(whole)))
+        total = Typed("call", (product,), "sum", typed.shape, typed.at)
+        return self._named(total, Term("call", (inner,), "sum"), wholly)
+
+    def _named(self, typed: Typed, term: Term, wholly: Term) -> Term:
+        if wholly in self.known:
+            return Term("name", (), self.known[wholly])
+        name = f"u{len(self.variables) + 1}"
+        while name in self.taken:
+            name += "_"
+        names = {variable.name for variable in self.variables} | {self.found.wrt}
+        used = dict.fromkeys(one.name for one in term.walk() if one.op == "name" and one.name in names)
+        self.variables.append(_Variable(name, term, typed, tuple(used), wholly))
+        self.known[wholly] = name
+        self.symbols[name] = declared(typed.shape)
+        return Term("name", (), name)
+
+    def _depends(self, typed: Typed) -> bool:
+        return any(one.op == "name" and one.name == self.found.wrt for one in typed.walk())
+
+    # Steps
+
+    def steps(self) -> Iterator[Step]:
+        """All of them, in order."""
+        if not self.variables:
+            yield self._last()
+            return
+        if len(self.variables) > 1:
+            for variable in self.variables:
+                yield self._introduction(variable)
+        for variable in self.variables:
+            for operand in variable.operands:
+                yield self._partial(variable, operand)
+        if len(self.variables) > 1:
+            yield from self._combinations()
+        yield self._last()
+        cases = self._cases()
+        if cases is not None:
+            yield cases
+
+    def _introduction(self, variable: _Variable) -> Step:
+        """Held to the expression itself: the variable's value must be that of the part it stands for."""
+        reading = read(variable.whole, self.found.reading.declarations, (self.found.wrt,))
+        values = {one.name: lower(read(one.whole, self.found.reading.declarations)) for one in self.variables}
+        small = substituted(lower(read(variable.term, self.symbols)), values)
+        error = _apart(small, lower(reading), self.found)
+        return self._step(
+            "introduce", "intermediate variable", "Single-variable chain rule", variable.name, variable.term, str(variable.typed.shape),
+            f"stands for {printing.text(variable.whole)}", error,
+        )  # fmt: skip
+
+    def _partial(self, variable: _Variable, operand: str) -> Step:
+        local = derive(variable.term, operand, self.symbols, layout=self.found.layout)
+        self.locals[variable.name, operand] = local
+        rule, section, reason = rule_of(variable.typed, local, self.symbols[operand])
+        symbol = "∂" if len(variable.operands) > 1 else "d"
+        return self._step(
+            "differentiate", rule, section, f"{symbol}{variable.name}/{symbol}{operand}", local.term or local.formula, local.shape, reason,
+            local.check(1, digits=0).error,
+        )  # fmt: skip
+
+    def _combinations(self) -> Iterator[Step]:
+        x = self.found.wrt
+        totals: dict[str, Node] = {}
+        declarations = self.found.reading.declarations
+        values = {one.name: lower(read(one.whole, declarations)) for one in self.variables}
+        for variable in self.variables:
+            parts, shown = [], []
+            for operand in variable.operands:
+                local = self.locals[variable.name, operand].plain
+                if operand == x:
+                    parts.append(local)
+                    shown.append(
+                        f"∂{variable.name}/∂{x}" if len(variable.operands) > 1 else f"d{variable.name}/d{x}"
+                    )
+                else:
+                    rank = len(self.locals[variable.name, operand].reading.symbols[operand].sizes)
+                    parts.append(chained(local, totals[operand], rank))
+                    before = "∂" if len(variable.operands) > 1 else "d"
+                    shown.append(f"{before}{variable.name}/{before}{operand} d{operand}/d{x}")
+            shape = parts[0].shape
+            total = add([(1, part) for part in parts], shape)
+            totals[variable.name] = total
+            if variable.operands == (x,):
+                continue  # nothing to put together
+            whole = derive(variable.whole, x, declarations, layout=self.found.layout)
+            reached = substituted(total, values)
+            error = _apart(reached, whole.plain, self.found)
+            error = max(error, whole.check(1, digits=0).error)
+            rule, section, reason = self._chain(variable)
+            form = _laid(self.found, variable, total, whole)
+            left = f"d{variable.name}/d{x} = {' + '.join(shown)}"
+            yield self._step("combine", rule, section, left, form, whole.shape, reason, error)
+
+    def _chain(self, variable: _Variable) -> tuple[str, str, str]:
+        names = [variable.name, self.found.wrt, *variable.operands]
+        if all(self.symbols[name].endswith("scalar") for name in names):
+            if len(variable.operands) > 1:
+                reason = f"{self.found.wrt} reaches {variable.name} by {len(variable.operands)} paths; their contributions are added"
+                return (
+                    "single-variable total-derivative chain rule",
+                    "Single-variable total-derivative chain rule",
+                    reason,
+                )
+            return (
+                "single-variable chain rule",
+                "Single-variable chain rule",
+                "one path: the derivatives along it are multiplied",
+            )
+        reason = "Jacobians are multiplied as matrices"
+        if len(variable.operands) > 1:
+            reason += f"; {self.found.wrt} reaches {variable.name} by {len(variable.operands)} paths, whose products are added"
+        return "vector chain rule", "Vector chain rule", reason
+
+    def _last(self) -> Step:
+        found = self.found
+        reason = "the variables are replaced by what they stand for, and the result is simplified"
+        if len(self.variables) < 2:
+            reason = "there is nothing to replace" if self.variables else "it does not depend on it, or is it"
+        return self._step(
+            "substitute", "substitution", "Single-variable chain rule", found.name, found.term or found.formula, found.shape, reason,
+            found.check(2, digits=0).error,
+        )  # fmt: skip
+
+    def _cases(self) -> Step | None:
+        """The paper's braces, where one condition on a scalar switches the result."""
+        found = self.found
+        steps = [
+            node
+            for node in order([found.tensor])
+            if isinstance(node, Elementwise) and node.function == "step"
+        ]
+        if len(steps) != 1 or steps[0].rank or found.term is None:
+            return None
+        off, on = (replaced(found.tensor, steps[0], number(value)) for value in (0, 1))
+        condition = matrix_form(steps[0].argument)
+        forms = [matrix_form(node, found.row) for node in (off, on)]
+        if condition is None or forms[0] is None or forms[1] is None:
+            return None
+        test = printing.text(condition.term())
+        texts = [printing.text(form.term()) for form in forms if form is not None]
+        math = [printing.latex(form.term(), found.kinds) for form in forms if form is not None]
+        z = printing.latex(condition.term(), found.kinds)
+        latex = rf"{_left(found.name)} = \begin{{cases}} {math[0]} & {z} \le 0 \\ {math[1]} & {z} > 0 \end{{cases}}"
+        statement = f"{found.name} = {texts[0]} where {test} <= 0, {texts[1]} where {test} > 0"
+        return Step(
+            "cases", "max(0, z) by cases", "The gradient of neuron activation", statement, latex, _mtext(statement), found.shape,
+            "the derivative of max(0, z) is 0 up to z = 0 and 1 beyond", self._case_error(off, on, steps[0].argument),
+        )  # fmt: skip
+
+    def _case_error(self, off: Node, on: Node, condition: Node) -> float:
+        found = self.found
+        program = function({"d": found.tensor, "off": off, "on": on, "z": condition}, found.inputs)
+        drawn = draws(found.reading, found.value, 0, lengths(found.reading))
+        worst = 0.0
+        for _ in range(8):
+            whole, dark, lit, z = map(np.asarray, program(*next(drawn).values()))
+            worst = max(worst, relative(whole, lit if z > 0 else dark))
+        return worst
+
+    def _step(
+        self,
+        kind: str,
+        rule: str,
+        section: str,
+        left: str,
+        right: Term | str,
+        shape: str,
+        reason: str,
+        error: float,
+    ) -> Step:
+        kinds = {name: read(Term("name", (), name), self.symbols).term.shape.kind for name in self.symbols}
+        if isinstance(right, str):
+            first = right.split("\n")
+            statement = "\n".join([f"{left}: {first[0]}", *first[1:]])
+            return Step(
+                kind,
+                rule,
+                section,
+                statement,
+                rf"\texttt{{{statement}}}",
+                _mtext(statement),
+                shape,
+                reason,
+                error,
+            )
+        statement = f"{left} = {printing.text(right)}"
+        latex = f"{_left(left, kinds)} = {printing.latex(right, kinds)}"
+        math = printing.mathml(right, kinds).replace(">", f"><mtext>{left} =\u00a0</mtext>", 1)
+        return Step(kind, rule, section, statement, latex, math, shape, reason, error)
+
+
+def _is_dot(typed: Typed) -> bool:
+    if typed.op == "dot" or (typed.op == "call" and typed.value == "dot"):
+        return True
+    return typed.op == "*" and [one.shape.kind for one in typed.args] == ["row", "column"]
+
+
+def _apart(one: Node, other: Node, found: Derivation) -> float:
+    """Largest relative difference at two random points of the expression."""
+    inputs = [one for one in found.inputs if one.name in found.reading.symbols]
+    program = function({"one": one, "other": other}, inputs)
+    drawn = draws(found.reading, found.value, 0, lengths(found.reading))
+    return max(relative(*map(np.asarray, program(*next(drawn).values()))) for _ in range(2))
+
+
+def _laid(found: Derivation, variable: _Variable, total: Node, whole: Derivation) -> Term | str:
+    """A total in the layout of the answer, with the variables still in it."""
+    from matrix_calculus.derive import laid_out
+
+    row, tensor = laid_out(total, variable.typed.shape, found.reading.symbols[found.wrt], found.layout)
+    form = matrix_form(tensor, row)
+    return replace(whole, tensor=tensor, plain=total).formula if form is None else form.term()
+
+
+def replaced(root: Node, part: Node, value: Node) -> Node:
+    """An expression with one of its scalar parts replaced.
+
+    Args:
+        root: the expression.
+        part: what is in it.
+        value: what stands there instead.
+    """
+    from matrix_calculus.expression import Product, Sum
+    from matrix_calculus.products import product
+
+    if root.key == part.key:
+        return value
+    if isinstance(root, Product):
+        factors = [(replaced(one, part, value), indices) for one, indices in root.factors]
+        return product(factors, range(root.rank), dict(enumerate(root.sizes)), root.coefficient)
+    if isinstance(root, Sum):
+        return add([(scale, replaced(one, part, value)) for scale, one in root.terms], root.shape)
+    return root
+
+
+def rule_of(typed: Typed, local: Derivation, operand: str) -> tuple[str, str, str]:
+    """Name, section and reason of the rule that differentiates an operation by one of its operands.
+
+    Args:
+        typed: the operation.
+        local: its derivative.
+        operand: declaration of the operand.
+    """
+    scalar_operand, scalar_result = operand.endswith("scalar"), typed.shape.kind == "scalar"
+    name = typed.name if typed.op == "call" else typed.op
+    if typed.op == "*" and not any(one.shape.kind == "scalar" for one in typed.args):
+        return (
+            "matrix product",
+            "",
+            "each element is a dot product: what multiplies the operand is its derivative",
+        )
+    if scalar_operand and scalar_result:
+        return _scalar_rule(typed, name)
+    elementwise = typed.op in ("add", "neg", ".*", "./", ".^", ">", "*") or name in (
+        *ELEMENTWISE,
+        "sqrt",
+        "max",
+        "min",
+    )
+    if elementwise and scalar_operand:
+        return (
+            "scalar expansion",
+            "Scalar expansion",
+            "the scalar stands at every place, and each element moves with it",
+        )
+    if elementwise and typed.shape.kind in ("column", "row"):
+        return (
+            "element-wise diagonal condition", "Element-wise binary operators",
+            "element i of the result depends on element i of the operand alone, so that the Jacobian is diagonal",
+        )  # fmt: skip
+    if elementwise:
+        return "element by element", "", "each element of the matrix depends on the one at its place alone"
+    if name in ("sum", "mean", "norm1", "norm2", "frobenius", "logsumexp", "tr"):
+        return "vector sum reduction", "Vector sum reduction", "the derivative goes into the sum"
+    if typed.op == "transpose":
+        return "transpose", "", "the elements stay, their places turn"
+    return f"derivative of {name}", "", "a rule of its own, beyond the paper"
+
+
+_SCALAR = "Review: scalar derivative rules"
+
+
+def _scalar_rule(typed: Typed, name: str) -> tuple[str, str, str]:
+    if name in ("max", "relu"):
+        return "max(0, z)", "The gradient of neuron activation", "0 up to z = 0 and 1 beyond"
+    rules = {
+        "add": ("sum rule", "the derivative goes into the sum"), "neg": ("multiplication by a constant", "-1 is pulled out"),
+        "*": ("product rule", "f g' + f' g; a constant factor is pulled out"), ".*": ("product rule", "f g' + f' g"),
+        "./": ("quotient as a product with a power", "f/g is f g^(-1)"), ".^": ("power rule", "n x^(n-1)"),
+        "sqrt": ("power rule", "the root is the power 1/2"),
+    }  # fmt: skip
+    rule, reason = rules.get(name, (f"derivative of {name}", "one of the scalar rules"))
+    return rule, _SCALAR, reason
+
+
+def _left(left: str, kinds: dict[str, str] | None = None) -> str:
+    """The left side of a statement as LaTeX: ∂u/∂x becomes a fraction."""
+    made = []
+    for part in left.split(" "):
+        top, slash, bottom = part.partition("/")
+        made.append(rf"\frac{{{_plain(top)}}}{{{_plain(bottom)}}}" if slash else _plain(part))
+    return r"\,".join(made)
+
+
+def _plain(text: str) -> str:
+    return text.replace("∂", r"\partial ").replace("_", r"\_")
+
+
+def _mtext(text: str) -> str:
+    import html
+
+    return f'<math xmlns="http://www.w3.org/1998/Math/MathML"><mtext>{html.escape(text)}</mtext></math>'
