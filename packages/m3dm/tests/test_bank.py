@@ -177,5 +177,5 @@ def test_scores_and_maps_are_the_recorded_ones(parity) -> None:
         ("gaussian", "map224_gauss_sigma4"),
     ):
         found = heat_map(distance, (side, side), blur=blur)
-        step = float(found.max()) / 255 * 1.01 if blur == "published" else 5e-3
+        step = float(found.max()) / 255 * 1.5 if blur == "published" else 5e-3
         np.testing.assert_allclose(found, case[name].astype(np.float32).reshape(224, 224), rtol=0, atol=step)

@@ -25,7 +25,17 @@ def by_formula(network: nn.Module) -> dict[str, torch.Tensor]:
         if isinstance(module, (nn.LayerNorm, nn.BatchNorm1d))
     }
     state = network.state_dict()
-    for i, (name, value) in enumerate(state.items()):
+    names = list(state)
+    if isinstance(network, PointTransformer):
+        # In its file a block's norms come first, its attention last.
+        parts = ["norm1", "norm2", "mlp.fc1", "mlp.fc2", "attn.qkv", "attn.proj"]
+        ranks = {f"blocks.blocks.{b}.{part}": (b, k) for b in range(12) for k, part in enumerate(parts)}
+        inner = [name for name in names if name.startswith("blocks.")]
+        first = names.index(inner[0])
+        inner.sort(key=lambda name: ranks[name.rsplit(".", 1)[0]])
+        names[first : first + len(inner)] = inner
+    for i, name in enumerate(names):
+        value = state[name]
         if name.endswith("num_batches_tracked"):
             continue
         j = torch.arange(value.numel(), dtype=torch.float64)
