@@ -213,8 +213,10 @@ def test_every_preset_is_one_that_the_command_reads() -> None:
         (["detector.folds=50"], "folds=50"),
     ],
 )
-def test_wrong_input_is_one_message_and_status_2(tmp_path: Path, options: list[str], message: str) -> None:
-    done = m3dm(tmp_path, *SMALL, *options)
+def test_wrong_input_is_one_message_and_status_2(
+    compared: Path, tmp_path: Path, options: list[str], message: str
+) -> None:
+    done = m3dm(tmp_path, *SMALL, f"cache='{compared / 'cache'}'", *options)
     assert done.code == 2, done.err
     assert message in done.err
     assert "Traceback" not in done.err

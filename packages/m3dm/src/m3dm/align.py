@@ -21,6 +21,8 @@ from m3dm.scan import Scan
 NEIGHBOURS = 3
 EPSILON = 1e-8
 POOLING = ("published", "mean")
+LEAST = 0.25
+"""Share of a patch that has to see the part: a mean over a few pixels at the outline is noise, and noise is far from every bank."""
 
 
 def interpolation(points: Floats, centres: Floats, neighbours: int = NEIGHBOURS) -> csr_array:
@@ -81,7 +83,7 @@ def alignment(
         centres: (G, 3) of the groups.
         patches: of a row.
         pooling: "published" counts pixels without a point as features of 0; "mean" averages over points alone, so that the
-            outline of a part looks like its middle.
+            outline of a part looks like its middle, and leaves out patches of which less than a quarter sees the part.
 
     Returns:
         (patches², G) float32, and the patches that see a point.
@@ -119,7 +121,8 @@ def _pool_valid(valid: Mask, patches: int, pooling: str) -> tuple[csr_array, Mas
     where: Indices = np.flatnonzero(valid.ravel())
     pool = csr_array(pooling_matrix(valid.shape[0], patches)[:, where])
     share = pool.sum(1)
-    seen: Mask = share > 1e-9
-    if pooling == "mean":
-        pool = csr_array(pool.multiply((1 / np.where(seen, share, 1))[:, None]))
-    return pool, seen
+    if pooling == "published":
+        some: Mask = share > 1e-9
+        return pool, some
+    seen: Mask = share > LEAST
+    return csr_array(pool.multiply((seen / np.where(seen, share, 1))[:, None])), seen

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,13 @@ from offprints.errors import InputError
 from offprints.tables import show
 
 from m3dm import figures
+from m3dm.arrays import Mask
 from m3dm.calibration import Threshold
 from m3dm.config import Config
 from m3dm.datasets import ScanFiles, Scans, folder_scans
 from m3dm.detector import Prediction
 from m3dm.evaluation import Evaluation, evaluate_detector, means
+from m3dm.features import ScanFeatures
 from m3dm.gallery import export_ply, write_gallery
 from m3dm.metrics import OverlapCurve
 from m3dm.model_file import load_model, save_model
@@ -50,14 +53,10 @@ def compare(config: Config, run: Run) -> Results:
     found: dict[str, dict[str, dict[str, float]]] = {mode: {} for mode in modes}
     scans = category_scans(config, run)
     for number, category in enumerate(scans):
-        evaluations = {
-            mode: evaluation
-            for wanted in _groups(modes)
-            for mode, evaluation in _evaluated(config, run, category, wanted).items()
-        }
+        judged = _judged(config, run, category, modes)
         for mode in modes:
-            found[mode][category.name] = evaluations[mode].metrics()
-        _draw(config, run, category, evaluations, modes, first=number == 0)
+            found[mode][category.name] = judged.evaluations[mode].metrics()
+        _draw(config, run, category, judged, modes, first=number == 0)
     table = pd.DataFrame([{"mode": mode, **means(found[mode])} for mode in modes])
     run.figure("modes", figures.mode_bars(table))
     table.to_csv(run.directory / "modes.csv", index=False)
@@ -71,9 +70,9 @@ def evaluate(config: Config, run: Run) -> Results:
     mode = chosen_modes([config.mode or config.detector.mode])[0]
     found = {}
     for number, category in enumerate(category_scans(config, run)):
-        evaluations = _evaluated(config, run, category, [mode])
-        found[category.name] = evaluations[mode].metrics()
-        _draw(config, run, category, evaluations, [mode], first=number == 0)
+        judged = _judged(config, run, category, [mode])
+        found[category.name] = judged.evaluations[mode].metrics()
+        _draw(config, run, category, judged, [mode], first=number == 0)
     rows = [{"category": name, **{key: values[key] for key in _SHOWN}} for name, values in found.items()]
     total = means(found)
     rows.append({"category": "mean", **{key: total[key] for key in _SHOWN}})
@@ -155,62 +154,64 @@ def _groups(modes: Sequence[str]) -> list[list[str]]:
     return [group for group in ([mode for mode in modes if mode not in apart], apart) if group]
 
 
-def _evaluated(
-    config: Config, run: Run, category: CategoryScans, modes: Sequence[str]
-) -> dict[str, Evaluation]:
-    wanted = set().union(*(modalities(mode) for mode in modes))
-    features = describe(config, run, category, wanted)
-    found = {}
-    for mode in modes:
-        detector = build_detector(config, mode, features.xyz, features.rgb)
-        detector.fit_features(features.train)
-        with run.progress(len(features.test), f"{category.name}, {mode}") as bar:
-            found[mode] = evaluate_detector(detector, features.test, on_scan=lambda bar=bar: bar.advance(1))
-        run.log.info("%s, %s: %s", category.name, mode, _line(found[mode].metrics()))
-    return found
+@dataclass(frozen=True)
+class _Judged:
+    """What came out of one category: mode -> evaluation, and the kinds and masks of its test scans, in order."""
+
+    evaluations: dict[str, Evaluation]
+    kinds: list[str]
+    masks: Mask
+
+
+def _judged(config: Config, run: Run, category: CategoryScans, modes: Sequence[str]) -> _Judged:
+    """Learn and judge in every mode."""
+    found: dict[str, Evaluation] = {}
+    tests: list[ScanFeatures] = []
+    for group in _groups(modes):
+        features = describe(config, run, category, set().union(*map(modalities, group)))
+        tests = features.test
+        for mode in group:
+            detector = build_detector(config, mode, features.xyz, features.rgb)
+            detector.fit_features(features.train)
+            with run.progress(len(tests), f"{category.name}, {mode}") as bar:
+                found[mode] = evaluate_detector(detector, tests, on_scan=partial(bar.advance, 1))
+            run.log.info("%s, %s: %s", category.name, mode, _line(found[mode].metrics()))
+    masks = np.stack([scan.mask for scan in tests if scan.mask is not None])
+    return _Judged(found, [scan.defect or "defect" for scan in tests], masks)
 
 
 def _draw(
-    config: Config,
-    run: Run,
-    category: CategoryScans,
-    evaluations: Mapping[str, Evaluation],
-    modes: Sequence[str],
-    first: bool,
+    config: Config, run: Run, category: CategoryScans, judged: _Judged, modes: Sequence[str], first: bool
 ) -> None:
     """Figures of one category: of the last mode, which has the most banks, and of all modes together."""
-    said = evaluations[modes[-1]].predictions
+    said = judged.evaluations[modes[-1]].predictions
     highest = float(np.quantile([prediction.score for prediction in said], 0.9))
-    scans = list(category.test)
-    kinds = [scan.defect or "defect" for scan in scans]
-    run.figure(f"{category.name}_scores", figures.score_histograms(said, kinds))
-    masks = np.stack([scan.truth() for scan in scans])
+    run.figure(f"{category.name}_scores", figures.score_histograms(said, judged.kinds))
     curves = {
-        mode: OverlapCurve(np.stack([prediction.map for prediction in evaluations[mode].predictions]), masks)
+        mode: OverlapCurve(np.stack([its.map for its in judged.evaluations[mode].predictions]), judged.masks)
         for mode in modes
     }
     run.figure(f"{category.name}_pro", figures.overlap_curves(curves))
-    some = _of_each_kind(kinds, config.compare.examples)
+    some = _of_each_kind(judged.kinds, config.compare.examples)
     run.figure(
         "examples" if first else f"{category.name}_examples",
-        figures.examples([(scans[i], said[i]) for i in some], highest),
+        figures.examples([(category.test[i], said[i]) for i in some], highest),
     )
     if config.compare.gallery:
-        order = sorted(range(len(scans)), key=lambda i: -said[i].score)
+        order = sorted(range(len(said)), key=lambda i: -said[i].score)
         write_gallery(
             run.directory / f"gallery_{category.name}.html",
-            [(scans[i], said[i]) for i in order],
+            [(category.test[i], said[i]) for i in order],
             f"{category.name}: test scans, the most anomalous first ({modes[-1]})",
             highest,
         )
 
 
 def _of_each_kind(kinds: Sequence[str], most: int) -> list[int]:
-    """The last scan of each kind, which has the highest grade, defective ones first."""
+    """The last scan of each kind, which has the highest grade; good ones come last."""
     last = {kind: i for i, kind in enumerate(kinds)}
-    return [last[kind] for kind in sorted(last, key=lambda kind: (kind == GOOD, kind))][: most - 1] + [
-        last[GOOD]
-    ] * (GOOD in last)
+    defective = [last[kind] for kind in sorted(last) if kind != GOOD][: most - 1]
+    return [*defective, last[GOOD]]
 
 
 def _asked(config: Config) -> Scans:

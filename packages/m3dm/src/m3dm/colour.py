@@ -78,4 +78,5 @@ class ColourBank:
 def _smooth(colours: Floats, weight: Floats, sigma: float) -> Floats:
     """Gaussian mean over the part."""
     total = ndimage.gaussian_filter(colours * weight[..., None], (sigma, sigma, 0))
-    return total / np.maximum(ndimage.gaussian_filter(weight, sigma), 1e-6)[..., None]
+    found: Floats = total / np.maximum(ndimage.gaussian_filter(weight, sigma), 1e-6)[..., None]
+    return found

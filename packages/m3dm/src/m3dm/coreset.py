@@ -61,7 +61,7 @@ def greedy_coreset_plain(rows: Floats, count: int) -> Indices:
     chosen = np.zeros(count, np.int64)
     nearest = np.full(len(x), np.inf)
     for k in range(count):
-        chosen[k] = 0 if k == 0 else nearest.argmax()
+        chosen[k] = int(nearest.argmax()) if k else 0
         for i in range(len(x)):
             nearest[i] = min(nearest[i], _squared(x[i], x[chosen[k]], np.inf))
         nearest[chosen[: k + 1]] = -1  # never twice
@@ -161,8 +161,8 @@ def _choose(
     for block in range(len(tops)):
         tops[block] = bound[block * size : (block + 1) * size].max()
     while done < last:
-        block = tops.argmax()
-        i = block * size + bound[block * size : (block + 1) * size].argmax()
+        block = int(tops.argmax())
+        i = block * size + int(bound[block * size : (block + 1) * size].argmax())
         if known[i] < done:
             # Some chosen row is as near as the bound says, or nearer: parts of sums above it are of no interest.
             for k in range(known[i], done):

@@ -69,11 +69,10 @@ class Mappings(nn.Module):
 
     def errors(self, xyz: Tensor, rgb: Tensor) -> Tensor:
         """(P,) product of the distances between the unit vectors of what is told and what is."""
-        gaps = [
-            (F.normalize(told, dim=1) - F.normalize(seen, dim=1)).norm(dim=1)
-            for told, seen in ((self.to_rgb(xyz), rgb), (self.to_xyz(rgb), xyz))
-        ]
-        return gaps[0] * gaps[1]
+        there = F.normalize(self.to_rgb(xyz), dim=1) - F.normalize(rgb, dim=1)
+        back = F.normalize(self.to_xyz(rgb), dim=1) - F.normalize(xyz, dim=1)
+        found: Tensor = there.norm(dim=1) * back.norm(dim=1)
+        return found
 
 
 class MappingTrainer(EpochLoop[int]):

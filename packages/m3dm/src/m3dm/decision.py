@@ -112,7 +112,8 @@ class Add(Fuser):
         return found
 
     def map(self, maps: Floats) -> Floats:
-        return self.parts(maps).sum(-1)
+        found: Floats = self.parts(maps).sum(-1)
+        return found
 
     def parts(self, maps: Floats) -> Floats:
         return maps / self.state["map_scale"].astype(maps.dtype)
@@ -128,7 +129,8 @@ class Maximum(Add):
         return found
 
     def map(self, maps: Floats) -> Floats:
-        return self.parts(maps).max(-1)
+        found: Floats = self.parts(maps).max(-1)
+        return found
 
 
 class Calibrated(Fuser):
@@ -149,7 +151,8 @@ class Calibrated(Fuser):
         return found
 
     def map(self, maps: Floats) -> Floats:
-        return self.parts(maps).sum(-1)
+        found: Floats = self.parts(maps).sum(-1)
+        return found
 
     def parts(self, maps: Floats) -> Floats:
         mean, std = (self.state[f"map_{key}"].astype(maps.dtype) for key in ("mean", "std"))
@@ -187,7 +190,8 @@ class Mahalanobis(Fuser):
     def _distance(self, key: str, rows: Floats) -> Floats:
         above = np.maximum(rows - self.state[f"{key}_mean"], 0)
         squared = np.einsum("...a,ab,...b->...", above, self.state[f"{key}_precision"], above)
-        return np.sqrt(np.maximum(squared, 0)).astype(np.float32)
+        found: Floats = np.sqrt(np.maximum(squared, 0)).astype(np.float32)
+        return found
 
 
 FUSERS: Mapping[str, type[Fuser]] = {

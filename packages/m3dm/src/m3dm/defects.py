@@ -81,11 +81,11 @@ def _bulge(surface: Surface, spot: Spot, height: float, radius: float) -> Surfac
 
 
 def _dent(surface: Surface, spot: Spot, grade: int, rng: np.random.Generator) -> Surface:
-    return _bulge(surface, spot, -(0.0009, 0.0016, 0.0028)[grade - 1], rng.uniform(0.005, 0.008))
+    return _bulge(surface, spot, -(0.0014, 0.0024, 0.0038)[grade - 1], rng.uniform(0.005, 0.008))
 
 
 def _bump(surface: Surface, spot: Spot, grade: int, rng: np.random.Generator) -> Surface:
-    return _bulge(surface, spot, (0.0009, 0.0016, 0.0028)[grade - 1], rng.uniform(0.005, 0.008))
+    return _bulge(surface, spot, (0.0014, 0.0024, 0.0038)[grade - 1], rng.uniform(0.005, 0.008))
 
 
 def _hole(surface: Surface, spot: Spot, grade: int, rng: np.random.Generator) -> Surface:
@@ -96,12 +96,12 @@ def _hole(surface: Surface, spot: Spot, grade: int, rng: np.random.Generator) ->
 
 
 def _cut(surface: Surface, spot: Spot, grade: int, rng: np.random.Generator) -> Surface:
-    length, width = rng.uniform(0.012, 0.020), 0.0011
+    length, width = rng.uniform(0.012, 0.020), 0.0013
     ends = 1 / (1 + (2 * np.abs(spot.along) / length) ** 12)
     weight = np.exp(-((spot.across / width) ** 4)) * ends * (spot.distance < length)
     label = np.maximum(surface.label, (weight > 0.3).astype(float))
     return replace(
-        surface.moved(-(0.0012, 0.0022, 0.0035)[grade - 1] * weight[:, None] * spot.normal), label=label
+        surface.moved(-(0.0016, 0.0026, 0.0038)[grade - 1] * weight[:, None] * spot.normal), label=label
     )
 
 
@@ -110,7 +110,7 @@ def _bend(surface: Surface, spot: Spot, grade: int, rng: np.random.Generator) ->
     turn = rng.uniform(0, 2 * np.pi)
     at = surface.vertices[:, :2] @ np.array([np.cos(turn), np.sin(turn)])
     beyond = np.clip((at - at.mean()) / (at.max() - at.mean()), 0, 1) ** 2
-    lift = (0.002, 0.0035, 0.006)[grade - 1] * beyond
+    lift = (0.003, 0.005, 0.008)[grade - 1] * beyond
     label = np.maximum(surface.label, (lift > 0.0012).astype(float))
     return replace(surface.moved(lift[:, None] * np.array([0, 0, -1.0])), label=label)
 
@@ -118,15 +118,15 @@ def _bend(surface: Surface, spot: Spot, grade: int, rng: np.random.Generator) ->
 def _stain(surface: Surface, spot: Spot, grade: int, rng: np.random.Generator) -> Surface:
     radius = rng.uniform(0.004, 0.007)
     tint = np.array([(0.15, 0.30, 0.12), (0.30, 0.10, 0.10), (0.12, 0.12, 0.30)][rng.integers(3)])
-    weight = (0.14, 0.24, 0.45)[grade - 1] * np.exp(-((spot.distance / radius) ** 4))
+    weight = (0.22, 0.38, 0.60)[grade - 1] * np.exp(-((spot.distance / radius) ** 4))
     colours = surface.colours + weight[:, None] * (tint - surface.colours)
     return replace(surface, colours=colours, label=np.maximum(surface.label, spot.distance < radius))
 
 
 def _contamination(surface: Surface, spot: Spot, grade: int, rng: np.random.Generator) -> Surface:
     radius = rng.uniform(0.0025, 0.004)
-    lifted = _bulge(surface, spot, (0.0006, 0.0010, 0.0016)[grade - 1], radius)
-    weight = (0.2, 0.35, 0.6)[grade - 1] * np.exp(-((spot.distance / radius) ** 4))
+    lifted = _bulge(surface, spot, (0.0008, 0.0013, 0.0020)[grade - 1], radius)
+    weight = (0.25, 0.40, 0.65)[grade - 1] * np.exp(-((spot.distance / radius) ** 4))
     tint = np.array([0.85, 0.85, 0.80])
     label = np.maximum(lifted.label, spot.distance < 1.1 * radius)
     return replace(lifted, colours=surface.colours + weight[:, None] * (tint - surface.colours), label=label)

@@ -244,7 +244,7 @@ class M3DM:
         self.banks = self._build(patches)
         self.trained_on = len(patches)
         scores, maps = self._good_distances(patches, features[0].side)
-        self.fuser = self._fuser().fit(scores, maps)
+        self.fuser = self._fuser().fit(scores, maps[:, :: options.stride, :: options.stride])
         if options.folds:
             self._calibrate(scores, maps)
         return self
@@ -276,7 +276,7 @@ class M3DM:
             built[fold] = self._build([scan for scan, its in zip(patches, of, strict=True) if its != fold])
         for number, scan in enumerate(patches):
             scores[number], found = self._distances(scan, built[int(of[number])], side)
-            maps.append(found[:: options.stride, :: options.stride])
+            maps.append(found)
         return scores, np.stack(maps)
 
     def _calibrate(self, scores: Floats, maps: Floats) -> None:

@@ -37,11 +37,8 @@ class PatchFeatures:
         if (down * self.grid[0], across * self.grid[1]) != grid:
             raise ValueError(f"patches of a grid {self.grid} cannot be repeated to {grid}")
 
-        def repeated(values: Floats | Mask) -> Floats | Mask:
-            square = values.reshape(*self.grid, *values.shape[1:])
-            return square.repeat(down, 0).repeat(across, 1).reshape(-1, *values.shape[1:])
-
-        return PatchFeatures(repeated(self.values), grid, repeated(self.valid).astype(bool))
+        place = np.arange(len(self.valid)).reshape(self.grid).repeat(down, 0).repeat(across, 1).ravel()
+        return PatchFeatures(self.values[place], grid, self.valid[place])
 
 
 class Backbone(Protocol):

@@ -144,7 +144,7 @@ def _organised(path: Path, size: tuple[int, int] | None) -> Floats:
 
     # open3d says what is wrong on its own stream; the errors below say it once.
     with open3d.utility.VerbosityContextManager(open3d.utility.VerbosityLevel.Error):
-        cloud = open3d.io.read_point_cloud(str(path), remove_nan_points=False, remove_infinite_points=False)
+        cloud = open3d.io.read_point_cloud(path, remove_nan_points=False, remove_infinite_points=False)
     points = np.asarray(cloud.points)
     if not len(points):
         raise CorruptFile(f"{path} has no points, or is damaged")

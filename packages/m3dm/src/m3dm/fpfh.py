@@ -7,6 +7,7 @@ features of points; its radii are so wide that the limit on neighbours decides.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,7 @@ class FPFH:
         normal_neighbours: at most so many points of it.
         radius: metres around a point that the histogram counts.
         neighbours: at most so many points of it.
+        step: describe every step-th row and column; the limits on neighbours then reach that much further, in less time.
         orient: turn normals to the camera; without it their sign, and with it the histogram, is arbitrary, as published.
         patches: of a row.
         pooling: mean or published, see `align.alignment`.
@@ -35,6 +37,7 @@ class FPFH:
     normal_neighbours: int = 60
     radius: float = 0.010
     neighbours: int = 100
+    step: int = 1
     orient: bool = True
     patches: int = 56
     pooling: str = "mean"
@@ -54,6 +57,10 @@ class FPFH:
         valid = has_point(scan.xyz, self.rule)
         if valid.sum() < 16:
             raise ScanError(f"{scan.name}: only {valid.sum()} points of a part; nothing to describe")
+        if self.step > 1:
+            chosen = np.zeros_like(valid)
+            chosen[:: self.step, :: self.step] = True
+            valid = valid & chosen
         values, seen = pool_pixels(self.at_points(scan.xyz, valid), valid, self.patches, self.pooling)
         return PatchFeatures(values, (self.patches, self.patches), seen)
 
@@ -71,9 +78,8 @@ class FPFH:
         cloud.estimate_normals(hybrid(self.normal_radius, self.normal_neighbours))
         if self.orient:
             cloud.orient_normals_towards_camera_location(np.zeros(3))
-        found = open3d.pipelines.registration.compute_fpfh_feature(
-            cloud, hybrid(self.radius, self.neighbours)
-        )
+        registration: Any = open3d.pipelines.registration  # its stubs are of another version
+        found = registration.compute_fpfh_feature(cloud, hybrid(self.radius, self.neighbours))
         return np.asarray(found.data).T.astype(np.float32)
 
     def describe(self) -> dict[str, object]:

@@ -238,8 +238,8 @@ class FusionTrainer(EpochLoop[int]):
             some = np.random.default_rng((self._draw, batch)).permutation(len(xyz))[: self.options.patches]
             xyz, rgb = xyz[some], rgb[some]
         device = next(self.network.parameters()).device
-        both = (torch.from_numpy(np.ascontiguousarray(part)).to(device) for part in (xyz, rgb))
-        loss = self.network.loss(*both, self.options.temperature, self.options.symmetric)
+        shape, colour = (torch.from_numpy(np.ascontiguousarray(part)).to(device) for part in (xyz, rgb))
+        loss = self.network.loss(shape, colour, self.options.temperature, self.options.symmetric)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()

@@ -35,7 +35,8 @@ def heat_map(
     if blur == "none":
         return wide
     if blur == "gaussian":
-        return ndimage.gaussian_filter(wide, sigma, mode="nearest").astype(np.float32)
+        found: Floats = ndimage.gaussian_filter(wide, sigma, mode="nearest").astype(np.float32)
+        return found
     if blur == "published":
         return eight_bit_blur(wide, sigma)
     raise InputError(f"blur={blur}: {', '.join(BLURS)}")

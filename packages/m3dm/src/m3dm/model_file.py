@@ -128,8 +128,8 @@ def _restored(
     options = DetectorOptions(**told["options"])
     network = None
     if parts := _under(tensors, "fusion."):
-        widths = [parts[f"{name}_norm.weight"].shape[0] for name in ("xyz", "rgb")]
-        network = FeatureFusion(*widths, heads=parts["xyz_head.weight"].shape[0])
+        xyz_width, rgb_width = (parts[f"{name}_norm.weight"].shape[0] for name in ("xyz", "rgb"))
+        network = FeatureFusion(xyz_width, rgb_width, parts["xyz_head.weight"].shape[0])
         network.load_state_dict(parts)
     preparation = PreparationOptions(**told["preparation"])
     detector = M3DM(backbones.get("xyz"), backbones.get("rgb"), options, network, preparation=preparation)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from offprints.errors import InputError
 
 from m3dm.align import alignment
-from m3dm.arrays import Floats
+from m3dm.arrays import Floats, Indices
 from m3dm.features import PatchFeatures
 from m3dm.grouping import farthest_points, nearest_points
 from m3dm.scan import Scan, ScanError
@@ -193,7 +193,7 @@ class PointFeatures:
         return PatchFeatures(matrix @ features, (self.patches, self.patches), seen)
 
     @torch.no_grad()
-    def of_groups(self, points: Floats) -> tuple[Floats, Floats]:
+    def of_groups(self, points: Floats) -> tuple[Indices, Floats]:
         """Centres, as (G,) indices of points, and (G, 1152) features.
 
         Args:
@@ -204,7 +204,8 @@ class PointFeatures:
         groups = torch.from_numpy(points[members] - points[at][:, None]).to(self.device)
         centres = torch.from_numpy(points[at]).to(self.device)
         self.network.train(self.stochastic_reference)
-        return at, self.network(groups, centres).cpu().numpy()
+        found: Floats = self.network(groups, centres).cpu().numpy()
+        return at, found
 
     def describe(self) -> dict[str, object]:
         return {

@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 import zipfile
-from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -89,20 +88,6 @@ def prepared(
     return Scans(scans.name, sources)
 
 
-def prepare_all(scans: Sequence[Scan], on_scan: Callable[[], None] = lambda: None) -> list[Scan]:
-    """All scans in memory, which for prepared ones also keeps them on disk.
-
-    Args:
-        scans: prepared ones.
-        on_scan: called after each.
-    """
-    found = []
-    for scan in scans:
-        found.append(scan)
-        on_scan()
-    return found
-
-
 def _save(path: Path, scan: Scan) -> None:
     arrays = {name: value for name in ("rgb", "xyz", "mask") if (value := getattr(scan, name)) is not None}
     with atomic_write(path) as file:
@@ -112,4 +97,5 @@ def _save(path: Path, scan: Scan) -> None:
 def _load(path: Path, name: str) -> Scan:
     with np.load(path, allow_pickle=False) as found:
         defect = str(found["defect"]) or None
-        return Scan(*(found.get(key, None) for key in ("rgb", "xyz", "mask")), defect, name)
+        rgb, xyz, mask = (found[key] if key in found else None for key in ("rgb", "xyz", "mask"))  # noqa: SIM401 - no dict
+        return Scan(rgb, xyz, mask, defect, name)

@@ -7,6 +7,7 @@ random.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -91,13 +92,12 @@ def look_at(
     import open3d
 
     vertices = (surface.vertices + np.array([0, 0, camera.height])).astype(np.float32)
-    scene = open3d.t.geometry.RaycastingScene(nthreads=1)
-    scene.add_triangles(open3d.core.Tensor(vertices), open3d.core.Tensor(surface.triangles.astype(np.uint32)))
+    core: Any = open3d.core  # its stubs do not know arrays
+    scene: Any = open3d.t.geometry.RaycastingScene(nthreads=1)
+    scene.add_triangles(core.Tensor(vertices), core.Tensor(surface.triangles.astype(np.uint32)))
     ways = camera.directions()
     rays = np.concatenate([np.zeros_like(ways), ways], -1)
-    hits = {
-        key: value.numpy() for key, value in scene.cast_rays(open3d.core.Tensor(rays), nthreads=1).items()
-    }
+    hits = {key: value.numpy() for key, value in scene.cast_rays(core.Tensor(rays), nthreads=1).items()}
     seen = np.isfinite(hits["t_hit"])
     depth = np.where(seen, hits["t_hit"], camera.height).astype(np.float32)  # z of a direction is 1
     weight = np.concatenate([1 - hits["primitive_uvs"].sum(-1, keepdims=True), hits["primitive_uvs"]], -1)[
@@ -138,12 +138,13 @@ def _picture(colours: Floats, light: Floats, camera: Camera, sensor: np.random.G
     return (np.clip(noisy, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def _shadow(scene: object, points: Floats, normals: Floats, camera: Camera) -> Mask:
+def _shadow(scene: Any, points: Floats, normals: Floats, camera: Camera) -> Mask:
     """(H, W) where something stands between the point and the projector."""
     import open3d
 
+    core: Any = open3d.core
     start = points + 0.0005 * normals  # or the ray would hit where it begins
     way = np.array([camera.projector, 0, 0], np.float32) - start
     rays = np.concatenate([start, way], -1).astype(np.float32)
-    blocked: Mask = scene.test_occlusions(open3d.core.Tensor(rays), tfar=1.0, nthreads=1).numpy()  # type: ignore[attr-defined]
+    blocked: Mask = scene.test_occlusions(core.Tensor(rays), tfar=1.0, nthreads=1).numpy()
     return blocked

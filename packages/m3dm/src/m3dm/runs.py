@@ -219,10 +219,10 @@ def describe(config: Config, run: Run, scans: CategoryScans, wanted: set[str]) -
     rgb = rgb_backbone(config, run, scans.train, scans.name) if "rgb" in wanted else None
     keep = cache_of(config, run) / "features"
     with run.progress(len(scans.train) + len(scans.test), f"features of {scans.name}") as bar:
-        parts = [
+        train, test = (
             features_of(part, xyz, rgb, keep, lambda: bar.advance(1)) for part in (scans.train, scans.test)
-        ]
-    return Described(*parts, xyz, rgb)
+        )
+    return Described(train, test, xyz, rgb)
 
 
 def build_detector(config: Config, mode: str, xyz: Backbone | None, rgb: Backbone | None) -> Detector:

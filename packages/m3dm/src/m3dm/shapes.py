@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from m3dm.arrays import Floats, Indices
 
@@ -40,7 +41,8 @@ class Surface:
             found[:, axis] = np.bincount(
                 self.triangles.ravel(), np.repeat(faces[:, axis], 3), len(self.vertices)
             )
-        return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
+        unit: Floats = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
+        return unit
 
     def moved(self, by: Floats) -> Surface:
         """The same mesh with every vertex moved by (V, 3) metres."""
@@ -59,7 +61,7 @@ class Category:
 
     shape: Callable[[], tuple[Floats, Indices]]
     colour: tuple[float, float, float]
-    roughness: float = 0.0006
+    roughness: float = 0.0004
 
 
 def part(category: Category, geometry: np.random.Generator, texture: np.random.Generator) -> Surface:
@@ -90,17 +92,20 @@ def _waves(points: Floats, rng: np.random.Generator) -> Floats:
         directions *= 2 * np.pi / length / np.linalg.norm(directions, axis=0)
         phase = rng.uniform(0, 2 * np.pi, 6)
         total += np.sin(points @ directions + phase).sum(1) / np.sqrt(3) * 0.5**octave
-    return total / np.sqrt(1 + 0.25 + 0.0625)
+    found: Floats = total / np.sqrt(1 + 0.25 + 0.0625)
+    return found
 
 
 def _paint(points: Floats, base: tuple[float, float, float], rng: np.random.Generator) -> Floats:
     """(V, 3) a base colour, cloudy, with speckles that belong to a good part."""
-    colour = np.array(base) * (1 + rng.normal(0, 0.02, 3))
+    colour = np.array(base) * (1 + rng.normal(0, 0.012, 3))
     painted = colour * (1 + 0.05 * _waves(points, rng))[:, None]
+    tree = cKDTree(points)
     for centre in points[rng.integers(0, len(points), 40)]:
         radius = rng.uniform(0.0008, 0.0018)
-        near = np.exp(-((((points - centre) ** 2).sum(1) / radius**2) ** 2))
-        painted *= 1 + (rng.choice([-0.35, 0.25]) * near)[:, None]
+        near = tree.query_ball_point(centre, 1.8 * radius)
+        weight = np.exp(-((((points[near] - centre) ** 2).sum(1) / radius**2) ** 2))
+        painted[near] *= 1 + (rng.choice([-0.22, 0.16]) * weight)[:, None]
     return np.clip(painted, 0, 1)
 
 
@@ -164,7 +169,8 @@ def ball(half: tuple[float, float, float], power: float = 2.0) -> tuple[Floats, 
         # Poles lie on the x axis: on top they would crowd the vertices where the camera looks.
         way = np.stack([np.cos(b), np.sin(b) * np.cos(a), np.sin(b) * np.sin(a)], -1)
         size = (np.abs(way / np.array(half)) ** power).sum(-1, keepdims=True)
-        return way * size ** (-1 / power)
+        found: Floats = way * size ** (-1 / power)
+        return found
 
     return grid_mesh(surface, 240, 200, closed=False)
 
@@ -209,7 +215,7 @@ CATEGORIES: Mapping[str, Category] = {
     "cookie": Category(
         lambda: lathe(_rounded([(0, -0.008), (0.036, -0.008), (0.041, 0.0), (0.036, 0.006), (0, 0.006)])),
         (0.62, 0.44, 0.26),
-        roughness=0.0004,
+        roughness=0.0003,
     ),
     "dowel": Category(
         lambda: lathe(

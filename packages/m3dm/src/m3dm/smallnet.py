@@ -21,6 +21,7 @@ from offprints.checkpoint import Checkpoints, fingerprint
 from offprints.errors import InputError
 from offprints.training import EpochLoop, LoopOptions, Outcome
 
+from m3dm.align import LEAST
 from m3dm.arrays import Colours, Mask
 from m3dm.features import PatchFeatures, foreground, pooled
 from m3dm.scan import Scan, ScanError
@@ -115,7 +116,9 @@ class SmallNet:
             )
         found = self.network(as_input(scan.rgb)[None])[0]
         grid = (found.shape[1], found.shape[2])
-        return PatchFeatures(found.flatten(1).T.contiguous().numpy(), grid, pooled(foreground(scan), grid))
+        return PatchFeatures(
+            found.flatten(1).T.contiguous().numpy(), grid, pooled(foreground(scan), grid, LEAST)
+        )
 
     def describe(self) -> dict[str, object]:
         weights = torch.cat([value.flatten() for value in self.network.state_dict().values()])

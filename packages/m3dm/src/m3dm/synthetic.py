@@ -154,7 +154,7 @@ def make_synthetic(
                 write = _write_mvtec if layout == "mvtec3d" else _write_eyecandies
                 write(_paths(root / category, plan, layout, number), view, plan, options)
             on_scan()
-        if layout == "mvtec3d":
+        if layout == "mvtec3d" and not (root / category / "calibration").exists():
             _describe(root / category, options, camera)
     return root
 
