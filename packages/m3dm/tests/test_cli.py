@@ -43,8 +43,7 @@ def test_the_main_job_leaves_a_table_figures_and_a_gallery(compared: Path) -> No
     run = compared / "run"
     found = metrics(run)
     assert found["full/i_auroc"] == found["full/potato/i_auroc"]  # one category
-    assert found["rgb/potato/i_auroc_stain"] >= 0.5
-    assert 0.5 < found["full/aupro"] <= 1
+    assert found["full/p_auroc"] > 0.9 and 0.75 < found["full/aupro"] <= 1  # half of it is chance
     table = pd.read_csv(run / "modes.csv")
     assert list(table["mode"]) == ["rgb", "xyz", "full"]
     assert {path.stem for path in (run / "figures").glob("*.png")} == {
