@@ -4,6 +4,7 @@
     nox -s tests                    runs one for every package
     nox -s "tests(conve)"           runs one for one package
     nox -s "tests(conve)" -- -x     hands options on to pytest, to the package or to the tool
+    nox -s tests_with               runs the tests that need an extra of a package, such as StarCraft II
 
 Packages are found on disk: a new folder under packages/ takes part in everything at once. A session's environment holds the
 package, shared, what these two declare, and nothing else of ours, at the versions of constraints.txt.
@@ -33,6 +34,11 @@ ROOT = Path(__file__).parent
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("packages/*/pyproject.toml"))
 each_package = nox.parametrize("package", PACKAGES, ids=PACKAGES)
 each_distribution = nox.parametrize("package", ["shared", *PACKAGES], ids=["shared", *PACKAGES])
+# Tests that need an extra lie in packages/<slug>/tests_<extra>/, and are named so: relational-rl-sc2.
+EXTRAS = sorted(
+    (path.parent.name, path.name.removeprefix("tests_")) for path in ROOT.glob("packages/*/tests_*/")
+)
+each_extra = nox.parametrize("package, extra", EXTRAS, ids=["-".join(names) for names in EXTRAS])
 
 
 @nox.session
@@ -45,6 +51,17 @@ def tests(session: nox.Session, package: str) -> None:
     threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
     options = ["-n", "2", "--dist", "loadfile", "--durations", "15", f"{folder(package)}/tests"]
     session.run("pytest", *options, *session.posargs, env=threads)
+
+
+@nox.session
+@each_extra
+def tests_with(session: nox.Session, package: str, extra: str) -> None:
+    """The tests of a package that need one of its extras, in an environment that has it."""
+    install(session, f"{package}[test,{extra}]")
+    threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
+    session.run(
+        "pytest", "--durations", "15", f"{folder(package)}/tests_{extra}", *session.posargs, env=threads
+    )
 
 
 @nox.session
@@ -77,6 +94,23 @@ def bench(session: nox.Session, package: str) -> None:
         session.skip(f"{folder(package)}/benchmarks/__main__.py does not exist")
     install(session, f"{package}[bench]")
     session.run("python", str(benchmarks), *session.posargs)
+
+
+@nox.session
+@each_package
+def examples(session: nox.Session, package: str) -> None:
+    """The tests of a package's examples, beside the libraries that they show it with: the extra `examples`."""
+    if not (ROOT / folder(package) / "examples").is_dir():
+        session.skip(f"{folder(package)} has no examples")
+    # Such libraries may ask for one version of what they share with the package, which then gives way.
+    others = ("gymnasium==",)
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    kept = Path(session.create_tmp()).resolve() / "constraints.txt"
+    kept.write_text("\n".join(line for line in lines if not line.startswith(others)) + "\n", encoding="utf-8")
+    wanted = ["-e", "./shared", "-e", f"./{folder(package)}[examples]", "pytest"]
+    session.install("-c", str(kept), *wanted, env=uv_settings())
+    share_bytecode(session)
+    session.run("pytest", f"{folder(package)}/examples/tests", *session.posargs)
 
 
 @nox.session

@@ -79,9 +79,8 @@ def rank(options: argparse.Namespace) -> Iterator[Entry]:
 
                 works[peer] = lambda left=left, right=right: sorted_ranks(left, right)
             timings = in_turn(works, 1)
-            whole = process_peak(works["ours"])
             its = timings.get(peer)
-            yield compared("rank L1", count, threads, timings["ours"], peer, its, process_peak_mb=whole)
+            yield compared("rank L1", count, threads, timings["ours"], peer, its)
 
 
 def scale(options: argparse.Namespace) -> Iterator[Entry]:

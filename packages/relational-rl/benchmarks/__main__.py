@@ -1,8 +1,8 @@
-"""Box-World's steps and levels beside a plain environment that follows the same rules; writes results.json beside this file.
+"""Box-World's steps and levels, and an update of the agent, beside plain ones; writes results.json beside this file.
 
     nox -s "bench(relational-rl)"                     the table of docs/benchmarks.md
     nox -s "bench(relational-rl)" -- --rounds 3       quicker and noisier
-    nox -s "bench(relational-rl)" -- --only vector    a part: vector, single, levels; the other parts of results.json stay
+    nox -s "bench(relational-rl)" -- --only vector    a part: vector, single, levels, learner; the others stay as they are
 
 The published distribution of levels, random actions, frames and resets included, one thread. The peer is one environment that keeps its
 board as an array and draws the whole frame from it at every step, as the authors' program does; their program itself cannot be
@@ -16,14 +16,25 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 from plain import PlainBoxWorld
+from plain_agent import PlainAgent
 
 from offprints.benchmark import Entry, compared, in_turn, run
 
-from relational_rl import BoxWorldEnv, BoxWorldSpec, BoxWorldVectorEnv, sample_levels
+from relational_rl import (
+    Agent,
+    AgentOptions,
+    BoxWorldEnv,
+    BoxWorldSpec,
+    BoxWorldVectorEnv,
+    Reinforcement,
+    VTraceOptions,
+    sample_levels,
+)
 
 STEPS = 20_000
-PEER = "plain environment"
+PEER, PLAIN = "plain environment", "plain agent"
 
 
 def vector(options: argparse.Namespace) -> Iterator[Entry]:
@@ -64,6 +75,38 @@ def levels(options: argparse.Namespace) -> Iterator[Entry]:
                 )
 
 
+def learner(options: argparse.Namespace) -> Iterator[Entry]:
+    """One V-trace update, forward and backward, from T = 20 steps of 8 environments; growth with the board, blocks and threads."""
+    told = VTraceOptions(environments=8, minibatches=1)
+    for threads in options.threads:
+        torch.set_num_threads(threads)
+        for size, blocks in ((6, 1), (8, 1), (12, 1), (12, 2)):
+            spec = BoxWorldSpec(size=size, solution_lengths=(1,), forward=(0,))
+            net = AgentOptions(padding="valid", blocks=blocks)
+            agents = {"ours": Agent(net)} | ({PLAIN: PlainAgent(net)} if blocks == 1 else {})
+            agents |= (
+                {"control": Agent(AgentOptions(padding="valid", kind="control", blocks=3))}
+                if blocks == 1
+                else {}
+            )
+            works = {name: _update(agent, spec, told) for name, agent in agents.items()}
+            timings = in_turn(works, options.rounds)
+            name = f"learner {size + 2}x{size + 2}, {blocks} block" + ("s" if blocks > 1 else "")
+            frames = told.environments * told.unroll
+            rate = frames / timings["ours"].median
+            peer = (PLAIN, timings[PLAIN]) if blocks == 1 else ()
+            yield compared(name, (size + 2) ** 2, threads, timings["ours"], *peer, frames_per_second=rate)
+            if "control" in timings:
+                name, its = f"learner {size + 2}x{size + 2}, control", timings["control"]
+                yield compared(name, (size + 2) ** 2, threads, its, frames_per_second=frames / its.median)
+
+
+def _update(agent: Agent | PlainAgent, spec: BoxWorldSpec, told: VTraceOptions) -> Callable[[], object]:
+    trainer = Reinforcement(agent, spec, told)  # type: ignore[arg-type]
+    unroll = trainer.act(0)
+    return lambda: trainer.step(unroll)
+
+
 def _steps(env: BoxWorldVectorEnv, steps: int, actions: np.ndarray) -> None:
     for step in range(steps):
         env.step(actions[step % len(actions)])
@@ -82,5 +125,5 @@ def _episodes(env: BoxWorldEnv | PlainBoxWorld, actions: list[int]) -> Callable[
 
 
 if __name__ == "__main__":
-    parts = {"vector": vector, "single": single, "levels": levels}
+    parts = {"vector": vector, "single": single, "levels": levels, "learner": learner}
     run(parts, __doc__, Path(__file__).with_name("results.json"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,9 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from offprints.testing import one_thread, recorded
+from offprints.testing import data_folder, one_thread, recorded
 
 from relational_rl import Levels
+from relational_rl.sc2 import Argument, Function, Interface, Layer
 
 __all__ = ["one_thread"]
 
@@ -29,10 +29,7 @@ def parity() -> Callable[[str], dict[str, np.ndarray]]:
 @pytest.fixture
 def fixed_levels() -> Path:
     """The folder of fixed evaluation levels; skips where it is not there."""
-    folder = Path(os.environ.get("OFFPRINTS_DATA", "$OFFPRINTS_DATA")) / "boxworld"
-    if not folder.is_dir():
-        pytest.skip(f"no fixed levels at {folder}")
-    return folder
+    return data_folder("boxworld")
 
 
 @pytest.fixture
@@ -42,3 +39,42 @@ def example() -> Levels:
     objects[:, [0, -1]] = objects[:, :, [0, -1]] = 1
     objects[0, 4, 5], objects[0, 8, 3], objects[0, 8, 4] = 3 + 3, 2, 23 + 3
     return Levels(objects, np.array([4 * 14 + 4], np.int32), np.array([1], np.uint8), np.zeros(1, np.uint8))
+
+
+@pytest.fixture
+def needs_fixed_levels(fixed_levels: Path) -> Path:
+    """The same, for tests that find the levels by themselves."""
+    return fixed_levels
+
+
+@pytest.fixture(scope="session")
+def sc2_interface() -> Interface:
+    """Specs as StarCraft II's, but few and small, with ids that are no places."""
+    return Interface(
+        screen=(
+            Layer("height_map", 256, False),
+            Layer("player_relative", 5, True),
+            Layer("unit_hit_points", 1600, False),
+            Layer("unit_type", 20, True),
+        ),
+        minimap=(Layer("height_map", 256, False), Layer("camera", 2, True)),
+        screen_size=(16, 16),
+        minimap_size=(8, 8),
+        player=11,
+        functions=(
+            Function(0, "no_op", ()),
+            Function(1, "move_camera", (1,)),
+            Function(2, "select_point", (4, 0)),
+            Function(3, "select_rect", (5, 0, 2)),
+            Function(7, "select_army", (5,)),
+            Function(331, "Move_screen", (3, 0)),
+        ),
+        arguments=(
+            Argument("screen", (16, 16)),
+            Argument("minimap", (8, 8)),
+            Argument("screen2", (16, 16)),
+            Argument("queued", (2,)),
+            Argument("select_point_act", (4,)),
+            Argument("select_add", (2,)),
+        ),
+    )

@@ -12,10 +12,13 @@ from relational_rl import (
     Agent,
     AgentOptions,
     BoxWorldSpec,
+    BoxWorldVectorEnv,
     Imitation,
     ImitationOptions,
+    Stem,
     evaluate,
     imitation_loss,
+    optimal_moves,
     sample_levels,
     wilson_interval,
 )
@@ -48,9 +51,10 @@ def test_held_out_labels_are_learnt_better_than_any_policy_that_does_not_look() 
     trainer.fit()
     trainer._roll_out(999)
     with torch.no_grad():
-        chosen = net(trainer.frames)[0].argmax(1)
-    hit = trainer.optimal.gather(1, chosen[:, None]).float().mean()
-    assert hit > trainer.optimal.float().mean(0).max() + 0.15
+        chosen = net(trainer.labelled.frames)[0].argmax(1)
+    optimal = trainer.labelled.optimal
+    hit = optimal.gather(1, chosen[:, None]).float().mean()
+    assert hit > optimal.float().mean(0).max() + 0.15
 
 
 def test_a_killed_training_goes_on_to_the_same_weights(tmp_path) -> None:
@@ -102,3 +106,60 @@ def test_options_that_do_not_fit_are_refused() -> None:
         options(learner_share=1.5)
     with pytest.raises(InputError, match="authors' rules"):
         Imitation(agent(), BoxWorldSpec(rules="legacy"), options())
+
+
+def test_sixty_four_labelled_frames_are_learnt_by_heart() -> None:
+    net = agent()
+    trainer = Imitation(net, TINY, options(environments=64, rollout=1, batch_size=64, learning_rate=0.005))
+    trainer._roll_out(0)
+    batch = trainer.labelled.rows(torch.arange(64), torch.device("cpu"))
+    for _ in range(400):
+        trainer.step(batch)
+    with torch.no_grad():
+        chosen = net(batch.frames)[0].argmax(1)
+    assert batch.optimal.gather(1, chosen[:, None]).all()
+
+
+def test_learners_states_are_their_own_and_labelled_by_the_planner() -> None:
+    """A learner that only goes up, beside environments that the planner plays."""
+    net = agent()
+    with torch.no_grad():
+        net.policy.bias[0] = 1e4
+    trainer = Imitation(net, TINY, options(environments=20, rollout=6, random_share=0.0, learner_share=0.5))
+    trainer._roll_out(0)
+    frames, optimal, objects = (part.unflatten(0, (6, 20)).numpy() for part in trainer.labelled)
+    env = BoxWorldVectorEnv(10, TINY, "SameStep")
+    env.reset(seed=0)
+    boards = env.boards
+    for t in range(6):
+        assert np.array_equal(frames[t, :10], boards.frames.reshape(10, 8, 8, 3))
+        assert np.array_equal(optimal[t, :10], optimal_moves(boards.cells, boards.agent, boards.held)[0])
+        wanted = boards.cells[np.arange(10), objects[t, :10]]
+        assert ((wanted >= 2) & (wanted < 43)).all()  # a key, the gem or a lock of the solution
+        env.step(np.zeros(10, np.int64))
+    assert (frames[:, 10:] != frames[:1, 10:]).any()
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_the_entity_of_a_cell_sees_it(padding: str) -> None:
+    stem = Stem(padding)
+    frames = torch.full((1, 10, 10, 3), 204, dtype=torch.uint8)
+    plain = stem(frames)
+    for cell in range(100):
+        if padding == "valid" and not (0 < cell // 10 < 9 and 0 < cell % 10 < 9):
+            continue
+        marked = frames.clone()
+        marked[0, cell // 10, cell % 10] = torch.tensor([0, 255, 0], dtype=torch.uint8)
+        changed = (stem(marked) - plain).abs().sum(-1).flatten() > 0
+        assert changed[stem.entity_of(torch.tensor([cell]), 10)]
+
+
+def test_the_second_question_reaches_the_trunk_and_leaves_the_agent_as_it_was_drawn() -> None:
+    with_it, without = (Imitation(agent(), TINY, options(object_cost=cost)) for cost in (0.5, 0.0))
+    for a, b in zip(with_it.agent.parameters(), without.agent.parameters(), strict=True):
+        assert torch.equal(a, b)
+    for trainer in (with_it, without):
+        trainer.fit()
+    assert bool(with_it.pointer.weight.any()) and not bool(without.pointer.weight.any())
+    trunk = zip(with_it.agent.trunk.parameters(), without.agent.trunk.parameters(), strict=True)
+    assert any(not torch.equal(a, b) for a, b in trunk)

@@ -161,3 +161,30 @@ def test_relational_and_control_agents_take_boards_of_any_side_and_plain_ones_sa
 def test_a_frame_gets_the_same_policy_in_any_batch() -> None:
     agent = Agent().double()
     torch.testing.assert_close(agent(frames(5))[0][2:3], agent(frames(5)[2:3])[0])
+
+
+@pytest.mark.parametrize("value_dim", [8, 5])
+@pytest.mark.parametrize("need_weights", [True, False])
+def test_heads_one_by_one_and_all_at_once_give_the_same(value_dim: int, need_weights: bool) -> None:
+    torch.manual_seed(2)
+    block = RelationalBlock(10, 3, 8, value_dim=value_dim).double()
+    for parameter in block.parameters():
+        torch.nn.init.normal_(parameter)
+    entities = torch.randn(2, 70, 10, dtype=torch.float64, requires_grad=True)
+    found = []
+    for update, weights in (
+        block._head_by_head(entities, need_weights),
+        block._all_heads(entities, need_weights),
+    ):
+        found.append(
+            [
+                update,
+                *torch.autograd.grad(
+                    update.sin().sum(), [entities, *block.norms.parameters()], allow_unused=True
+                ),
+            ]
+        )
+        if need_weights:
+            found[-1].append(weights)
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)

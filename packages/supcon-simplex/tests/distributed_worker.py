@@ -55,6 +55,11 @@ def metrics(world: int, rows: slice, seed: int) -> CollapseMetrics:
     return CollapseMetrics(3, 6, sample=1000, seed=seed).update(x[rows, 0], y[rows] // 10)
 
 
+def single_rows() -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows in single precision, that one process alone has."""
+    return torch.randn(30, 6, generator=torch.Generator().manual_seed(2)), torch.arange(30) % 3
+
+
 def main(folder: Path, rank: int, world: int) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=world)
@@ -64,9 +69,19 @@ def main(folder: Path, rank: int, world: int) -> None:
             dist.all_reduce(value)
             value /= world
     collapse = gather_metrics(metrics(world, own_rows(rank), seed=rank)).compute()
+    one_only = CollapseMetrics(3, 6, sample=1000, seed=rank)
+    if rank == world - 1:
+        x, y = single_rows()
+        one_only.update(x, y)
+    of_one = gather_metrics(one_only).compute()
     if rank == world - 1:
         torch.save(
-            {"losses": found, "collapse": collapse.metrics(), "sampled": collapse.sampled},
+            {
+                "losses": found,
+                "collapse": collapse.metrics(),
+                "sampled": collapse.sampled,
+                "of_one": of_one.metrics(),
+            },
             folder / "found.pt",
         )
     dist.destroy_process_group()

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from supcon_simplex import CollapseMetrics
+
 WORKER = Path(__file__).with_name("distributed_worker.py")
 
 
@@ -35,6 +37,9 @@ def test_processes_with_unequal_batches_find_what_one_finds(tmp_path: Path, worl
     collapse = worker.metrics(world, everything, seed=0).compute()
     assert found["sampled"] == collapse.sampled
     assert found["collapse"] == pytest.approx(collapse.metrics(), rel=1e-10)
+    x, y = worker.single_rows()
+    of_one = CollapseMetrics(3, 6, sample=1000).update(x, y).compute()
+    assert found["of_one"] == pytest.approx(of_one.metrics(), rel=1e-10)
 
 
 def load_worker():

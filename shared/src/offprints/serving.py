@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -19,6 +20,21 @@ from offprints.together import Busy
 
 Answer = Callable[[dict[str, Any]], dict[str, Any]]
 _SECONDS = 10.0  # that a client may take to send its request
+
+
+@dataclass
+class ServeConfig:
+    """Options of a task that serves.
+
+    Attributes:
+        host: address to listen on.
+        port: port; 0 takes a free one.
+        waiting: requests that may be under way or wait; one more is answered with status 503.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    waiting: int = 64
 
 
 class TooMuch(InputError):

@@ -55,6 +55,18 @@ def recorded(slug: str, name: str) -> Arrays:
         return dict(found)
 
 
+def data_folder(name: str) -> Path:
+    """The folder $OFFPRINTS_DATA/<name>; skips the test, naming it, where it is not there: real data are not part of a checkout.
+
+    Args:
+        name: of the data set.
+    """
+    folder = Path(os.environ.get("OFFPRINTS_DATA", "$OFFPRINTS_DATA")) / name
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}")
+    return folder
+
+
 class Ended(NamedTuple):
     """How a command line ended.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from offprints.app import RunConfig
+from offprints.serving import ServeConfig
 
 from lattice_lstm.building import TaggerOptions
 from lattice_lstm.training import TrainingOptions
@@ -98,21 +99,6 @@ class PredictConfig:
     dictionary: str | None = None
     dictionary_type: str | None = None
     explain: bool = True
-
-
-@dataclass
-class ServeConfig:
-    """Where to serve.
-
-    Attributes:
-        host: address to listen on.
-        port: port; 0 takes a free one.
-        waiting: requests that may be under way or wait; one more is answered with status 503.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 8000
-    waiting: int = 64
 
 
 @dataclass

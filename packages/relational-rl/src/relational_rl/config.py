@@ -8,7 +8,9 @@ from offprints.app import RunConfig
 
 from relational_rl.boxworld.spec import BoxWorldSpec
 from relational_rl.imitation import ImitationOptions
+from relational_rl.learner import VTraceOptions
 from relational_rl.nets import AgentOptions
+from relational_rl.sc2.config import SC2Config
 
 
 @dataclass
@@ -52,9 +54,11 @@ class EvaluationConfig:
 
     Attributes:
         levels: held-out levels of the training distribution that the test figures are from.
-        choose_levels: other held-out levels, that the epoch is chosen by.
+        choose_levels: other held-out levels, that the epoch is chosen by; 0 keeps the last epoch of each stage.
         longer: solution lengths never trained on, each tried on `levels` levels of its own; empty for none.
-        files: files of levels (.npz) for the task evaluate; empty draws levels by `world`.
+        files: files of levels (.npz) for the task evaluate; without any, and without `fixed`, levels are drawn by `world`.
+        fixed: names of the fixed levels of the authors' generator, which are looked for in the folder boxworld of the data folder.
+        at_most: levels of each file that are played, from its beginning; 0 for all.
         extra_steps: added to the step limit of levels from files, for longer solutions.
     """
 
@@ -62,6 +66,8 @@ class EvaluationConfig:
     choose_levels: int = 128
     longer: list[int] = field(default_factory=lambda: [3])
     files: list[str] = field(default_factory=list)
+    fixed: list[str] = field(default_factory=list)
+    at_most: int = 0
     extra_steps: int = 0
 
 
@@ -87,17 +93,23 @@ class Config(RunConfig):
         world: which Box-World.
         model: the relational agent's network; the others take its stem and head.
         control_blocks: residual blocks of the control agent.
+        learn: the stages of training, in their order: imitation, vtrace.
         training: imitation of the planner.
+        reinforcement: learning by V-trace.
         evaluation: what the agents are tried on.
         levels: the task levels.
         throughput_steps: steps of 1,024 environments that are timed; 0 leaves it out.
+        sc2: the tasks on StarCraft II.
     """
 
     agents: list[str] = field(default_factory=lambda: ["relational", "control"])
     world: WorldConfig = field(default_factory=WorldConfig)
     model: AgentOptions = field(default_factory=AgentOptions)
     control_blocks: int = 3
+    learn: list[str] = field(default_factory=lambda: ["imitation", "vtrace"])
     training: ImitationOptions = field(default_factory=ImitationOptions)
+    reinforcement: VTraceOptions = field(default_factory=VTraceOptions)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     levels: LevelsConfig = field(default_factory=LevelsConfig)
     throughput_steps: int = 2000
+    sc2: SC2Config = field(default_factory=SC2Config)

@@ -49,6 +49,12 @@ class Evaluation:
         }
 
 
+def validation(agent: Agent, spec: BoxWorldSpec, levels: Levels, seed: int) -> dict[str, float]:
+    """What an epoch is chosen by: share solved and mean return."""
+    played = evaluate(agent, spec, levels, seed=seed)
+    return {"solved": float(played.solved.mean()), "return": float(played.returns.mean())}
+
+
 def wilson_interval(hits: int, count: int, z: float = 1.959964) -> tuple[float, float]:
     """Interval of a share by Wilson's score; 95 % as it stands.
 

@@ -23,15 +23,18 @@ GREY = "#9aa5ad"
 
 
 def learning_curves(histories: Mapping[str, Sequence[Mapping[str, float]]], random: float) -> Figure:
-    """Share of held-out levels solved, by CPU seconds of imitation; the random policy as a line."""
+    """Share of held-out levels solved, by CPU seconds of training; what V-trace adds is dashed, random moves a line."""
     figure = Figure(figsize=(6, 3.6), layout="constrained")
     axes = figure.add_subplot()
     for kind, history in histories.items():
         seen = [row for row in history if "valid/solved" in row]
-        seconds, solved = [row["cpu_seconds"] for row in seen], [row["valid/solved"] for row in seen]
-        axes.plot(seconds, solved, marker=".", color=COLOURS.get(kind), label=kind)
+        taught = [row for row in seen if "train/entropy" not in row]
+        played = seen[max(0, len(taught) - 1) :]  # from the last lesson on
+        for rows, style, label in ((taught, "-", kind), (played, "--", None if taught else kind)):
+            seconds, solved = [row["cpu_seconds"] for row in rows], [row["valid/solved"] for row in rows]
+            axes.plot(seconds, solved, style, marker=".", color=COLOURS.get(kind), label=label)
     axes.axhline(random, color=GREY, linestyle=":", label="random moves")
-    axes.set(xlabel="CPU seconds of imitation", ylabel="levels solved (to choose the epoch)", ylim=(0, 1))
+    axes.set(xlabel="CPU seconds of training", ylabel="levels solved (to choose the epoch)", ylim=(0, 1))
     axes.legend(frameon=False, loc="upper left")
     return figure
 

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from offprints.checkpoint import Checkpoints, fingerprint
 from offprints.errors import InputError
@@ -25,7 +26,7 @@ from relational_rl.boxworld.levels import Levels
 from relational_rl.boxworld.oracle import Oracle
 from relational_rl.boxworld.spec import BoxWorldSpec
 from relational_rl.boxworld.vector import BoxWorldVectorEnv
-from relational_rl.evaluation import evaluate, sampled
+from relational_rl.evaluation import sampled, validation
 from relational_rl.nets import Agent
 
 
@@ -39,6 +40,8 @@ class ImitationOptions(LoopOptions):
         batch_size: states of an update.
         random_share: share of the moves that are random, so that states off the shortest way are seen.
         learner_share: share of the environments whose moves are the learner's own, labelled by the planner all the same.
+        object_cost: weight of a second question, by a layer that training alone has: which entity shows the thing to step on next.
+            It tells the trunk about objects where the moves tell of it only through the pool; 0 leaves it out.
         max_grad_norm: gradients are scaled down to this norm.
 
     Source: relabelling of the learner's own states: Ross, Gordon and Bagnell 2011 (DAgger).
@@ -53,6 +56,7 @@ class ImitationOptions(LoopOptions):
     batch_size: int = 64
     random_share: float = 0.15
     learner_share: float = 0.5
+    object_cost: float = 0.5
     max_grad_norm: float = 0.5
 
     def __post_init__(self) -> None:
@@ -67,6 +71,7 @@ class ImitationOptions(LoopOptions):
             ),
             ("random_share", 0 <= self.random_share <= 1, "0 to 1"),
             ("learner_share", 0 <= self.learner_share <= 1, "0 to 1"),
+            ("object_cost", self.object_cost >= 0, "0 or more"),
             ("max_grad_norm", self.max_grad_norm > 0, "positive"),
         )
 
@@ -82,7 +87,25 @@ def imitation_loss(logits: Tensor, optimal: Tensor) -> Tensor:
     return -logp.logsumexp(-1).mean()
 
 
-class Imitation(EpochLoop[tuple[Tensor, Tensor]]):
+class Labelled(NamedTuple):
+    """States and what the planner says of them.
+
+    Attributes:
+        frames: (B, side, side, 3) uint8.
+        optimal: (B, 4) bool, the moves with which a shortest solution goes on.
+        objects: (B,) int64, the cell of the board that has to be stepped on next.
+    """
+
+    frames: Tensor
+    optimal: Tensor
+    objects: Tensor
+
+    def rows(self, which: Tensor, device: torch.device) -> Labelled:
+        """Some of them, on a device."""
+        return Labelled(*(tensor[which].to(device) for tensor in self))
+
+
+class Imitation(EpochLoop[Labelled]):
     """Trains an agent on the planner's moves.
 
     Args:
@@ -122,25 +145,21 @@ class Imitation(EpochLoop[tuple[Tensor, Tensor]]):
         self.env.reset(seed=seed)
         self.oracle = Oracle(self.env.boards)
         self.order = torch.Generator().manual_seed(seed)
-        self.frames = torch.empty(0)
-        self.optimal = torch.empty(0)
-        made_of = fingerprint(
-            spec=repr(spec), model=repr(agent.options), seed=seed, states=options.environments
-        )
+        self.labelled = Labelled(*(torch.empty(0) for _ in range(3)))
+        self.pointer = nn.Linear(agent.stem.width, 1).to(self.device)
+        nn.init.zeros_(self.pointer.weight)  # nothing is drawn for it: the agent is the same with and without
+        nn.init.zeros_(self.pointer.bias)
+        self.learnt = [*agent.parameters(), *self.pointer.parameters()]
+        made_of = taught_on(spec, agent, options, seed)
         kept = None if directory is None else Checkpoints(directory, "relational-rl", made_of)
-
-        def validate() -> dict[str, float]:
-            assert held_out is not None
-            played = evaluate(agent, spec, held_out, seed=seed)
-            return {"solved": float(played.solved.mean()), "return": float(played.returns.mean())}
 
         super().__init__(
             agent,
-            torch.optim.Adam(agent.parameters(), options.learning_rate),
+            torch.optim.Adam(self.learnt, options.learning_rate),
             options,
             order=self.order,
             seed=seed,
-            validate=None if held_out is None else validate,
+            validate=None if held_out is None else lambda: validation(agent, spec, held_out, seed),
             select="solved",
             checkpoints=kept,
             on_epoch=on_epoch,
@@ -151,19 +170,22 @@ class Imitation(EpochLoop[tuple[Tensor, Tensor]]):
     def num_batches(self) -> int:
         return self.told.environments * self.told.rollout // self.told.batch_size
 
-    def batches(self, done: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, done: int) -> Iterator[Labelled]:
         order = torch.randperm(self.told.environments * self.told.rollout, generator=self.order)
         if done == 0:  # within an epoch the states are those that the checkpoint kept
             self._roll_out(self.outcome.epochs)
         for rows in order.split(self.told.batch_size)[done : self.num_batches]:
-            yield self.frames[rows].to(self.device), self.optimal[rows].to(self.device)
+            yield self.labelled.rows(rows, self.device)
 
-    def step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
-        frames, optimal = batch
-        loss = imitation_loss(self.agent(frames)[0], optimal)
+    def step(self, batch: Labelled) -> Tensor:
+        entities = self.agent.entities(batch.frames)
+        loss = imitation_loss(self.agent.decide(entities)[0], batch.optimal)
+        if self.told.object_cost:
+            asked = self.agent.stem.entity_of(batch.objects, batch.frames.shape[1])
+            loss = loss + self.told.object_cost * F.cross_entropy(self.pointer(entities)[..., 0], asked)
         self.optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.agent.parameters(), self.told.max_grad_norm)
+        torch.nn.utils.clip_grad_norm_(self.learnt, self.told.max_grad_norm)
         self.optimizer.step()
         return loss
 
@@ -172,13 +194,14 @@ class Imitation(EpochLoop[tuple[Tensor, Tensor]]):
             name: torch.from_numpy(array.view(np.int64) if name == "streams" else array)
             for name, array in self.env.get_state().items()
         }
-        return {"env": env, "frames": self.frames, "optimal": self.optimal}
+        return {"env": env, "labelled": list(self.labelled), "pointer": self.pointer.state_dict()}
 
     def restore(self, state: dict[str, Any]) -> None:
         env = {name: tensor.numpy() for name, tensor in state["env"].items()}
         env["streams"] = env["streams"].view(np.uint64)
         self.env.set_state(env)
-        self.frames, self.optimal = state["frames"], state["optimal"]
+        self.labelled = Labelled(*state["labelled"])
+        self.pointer.load_state_dict(state["pointer"])
 
     @torch.no_grad()
     def _roll_out(self, epoch: int) -> None:
@@ -187,13 +210,14 @@ class Imitation(EpochLoop[tuple[Tensor, Tensor]]):
         draws = np.random.Generator(np.random.Philox(key=[self.seed, epoch]))
         policy = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
         learners = round(told.learner_share * told.environments)
-        frames, optimal = [], []
+        frames, optimal, objects = [], [], []
         self.agent.eval()
         obs = env.boards.frames.reshape(told.environments, env.world.side, env.world.side, 3)
         for _ in range(told.rollout):
-            best = self.oracle.moves()
+            best, target = self.oracle.labels()
             frames.append(torch.from_numpy(obs.copy()))
             optimal.append(torch.from_numpy(best))
+            objects.append(torch.from_numpy(target))
             # One of the optimal moves, each as likely, so that no direction is preferred.
             actions = (best * (1 + draws.random(best.shape))).argmax(1)
             if learners:
@@ -203,4 +227,9 @@ class Imitation(EpochLoop[tuple[Tensor, Tensor]]):
             actions = np.where(wander, draws.integers(0, 4, told.environments), actions)
             env.step(actions)
         self.agent.train()
-        self.frames, self.optimal = torch.cat(frames), torch.cat(optimal)
+        self.labelled = Labelled(torch.cat(frames), torch.cat(optimal), torch.cat(objects))
+
+
+def taught_on(spec: BoxWorldSpec, agent: Agent, options: ImitationOptions, seed: int) -> str:
+    """What a checkpoint must be of to go on from it."""
+    return fingerprint(spec=repr(spec), model=repr(agent.options), seed=seed, states=options.environments)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from offprints.checkpoint import Checkpoints, fingerprint
+from offprints.checkpoint import Checkpoints
 from offprints.errors import InputError
 from offprints.trained import options_of_run, weights_of_run
 
 from relational_rl.config import Config
 from relational_rl.nets import Agent
+from relational_rl.stages import made_of
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Trained:
 
     Attributes:
         kind: relational, control or plain.
-        agent: with the weights of its best epoch.
+        agent: with the weights of the best epoch of its last stage.
         config: that the run was started with.
     """
 
@@ -53,19 +54,8 @@ def load_agent(directory: str | Path, kind: str = "relational") -> Trained:
     config = options_of_run(directory, Config)
     if kind not in config.agents:
         raise InputError(f"the run in {directory} trained {', '.join(config.agents)}, and no {kind} agent")
-    agent = build_agent(config, kind)
-    made_of = trained_on(config, agent)
-    folder = Path(directory) / "checkpoints" / kind
-    agent.load_state_dict(weights_of_run(Checkpoints(folder, "relational-rl", made_of)))
+    agent, stage = build_agent(config, kind), config.learn[-1]
+    folder = Path(directory) / "checkpoints" / kind / stage
+    agent.load_state_dict(weights_of_run(Checkpoints(folder, "relational-rl", made_of(config, agent, stage))))
     agent.eval()
     return Trained(kind, agent, config)
-
-
-def trained_on(config: Config, agent: Agent) -> str:
-    """What a checkpoint of this agent must be of, as `Imitation` says it."""
-    return fingerprint(
-        spec=repr(config.world.spec()),
-        model=repr(agent.options),
-        seed=config.seed,
-        states=config.training.environments,
-    )

@@ -56,6 +56,7 @@ def vtrace(
     c_bar: float = 1.0,
     pg_rho_bar: float = 1.0,
     lam: float = 1.0,
+    check_finite: bool = True,
 ) -> VTrace:
     """Targets of T steps of B environments.
 
@@ -70,9 +71,10 @@ def vtrace(
         c_bar: bound of the ratios that carry differences back: it decides how fast. inf for none.
         pg_rho_bar: bound of the ratios of the policy's gradient.
         lam: lambda.
+        check_finite: refuse targets that are not finite; looking makes a GPU wait.
 
     Raises:
-        ValueError: shapes differ, or a number is not finite.
+        ValueError: shapes differ, or, where that is checked, a number is not finite.
     """
     shape = rewards.shape
     for name, given in (
@@ -94,7 +96,7 @@ def vtrace(
         error = deltas[t] + discounts[t] * carried[t] * error
         errors.append(error)
     vs = values + torch.stack(errors[::-1]) if errors else values
-    if not bool(torch.isfinite(vs).all()):
+    if check_finite and not bool(torch.isfinite(vs).all()):
         raise ValueError(
             "V-trace's targets are not finite: a reward, value or log-probability is NaN or infinite"
         )
@@ -103,7 +105,7 @@ def vtrace(
 
 
 def actor_critic_loss(logits: Tensor, values: Tensor, actions: Tensor, targets: VTrace) -> ActorCriticLoss:
-    """The three parts of the loss; no gradient flows into the targets.
+    """The three parts of the loss of a policy over A actions; no gradient flows into the targets.
 
     Args:
         logits: (T, B, A) of the learner's policy.
@@ -113,10 +115,22 @@ def actor_critic_loss(logits: Tensor, values: Tensor, actions: Tensor, targets: 
     """
     logp = logits.log_softmax(-1)
     chosen = logp.gather(-1, actions[..., None])[..., 0]
+    return losses(chosen, -(logp.exp() * logp).sum(-1), values, targets)
+
+
+def losses(logp: Tensor, entropy: Tensor, values: Tensor, targets: VTrace) -> ActorCriticLoss:
+    """The same for any policy that can tell its log-probabilities and entropies.
+
+    Args:
+        logp: (T, B) log pi(a_t | x_t) of the actions played, with their gradient.
+        entropy: (T, B) of the policy.
+        values: (T, B) of the learner.
+        targets: from `vtrace`.
+    """
     return ActorCriticLoss(
-        policy=-(chosen * targets.pg_advantages).sum(),
+        policy=-(logp * targets.pg_advantages).sum(),
         baseline=0.5 * (targets.vs - values).square().sum(),
-        entropy=-(logp.exp() * logp).sum(),
+        entropy=entropy.sum(),
     )
 
 

@@ -61,7 +61,9 @@ class Reservoir:
         found = Reservoir(self.size, 0)
         found.seen = int(gather(torch.tensor([self.seen], device=device)).sum())
         if self.size:
-            priority, rows, labels = (gather(part.to(device)) for part in (self._parts or [empty])[0])
+            priority, rows, labels = (self._parts or [empty])[0]
+            # In double precision: one that has no rows cannot know the others' precision, and all must send alike.
+            priority, rows, labels = (gather(part.to(device)) for part in (priority, rows.double(), labels))
             found._offer(priority, rows, labels)
             found._shrink()
         return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from offprints.app import RunConfig
+from offprints.serving import ServeConfig
 
 from ukge.training import TrainingOptions
 
@@ -117,21 +118,6 @@ class PredictConfig:
     facts: str | None = None
     others: list[str] = field(default_factory=list)
     level: float = 0.9
-
-
-@dataclass
-class ServeConfig:
-    """Where to serve.
-
-    Attributes:
-        host: address to listen on.
-        port: port; 0 takes a free one.
-        waiting: requests that may wait for the next pass; one more is answered with status 503.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 8000
-    waiting: int = 64
 
 
 @dataclass

@@ -351,3 +351,82 @@ def draw(cells: Any, agents: Any, held: Any, frames: Any, palette: Any, which: A
             _paint(frames[i], cell, palette[cells[i, cell]])
         _paint(frames[i], 0, palette[held[i]])
         _paint(frames[i], agents[i], palette[AGENT])
+
+
+@_compiled
+def play(
+    actions: Any,
+    state: Any,
+    palette: Any,
+    deltas: Any,
+    legacy: Any,
+    limit: Any,
+    limit_ends: Any,
+    outcome: Any,
+) -> Any:
+    """A step of every environment and what it means for the episodes, in place.
+
+    Args:
+        actions: (B,) integers.
+        state: cells, agents, held, steps, frames.
+        palette: (256, 3).
+        deltas: of the four actions.
+        legacy: which rules.
+        limit: the step at which time is up.
+        limit_ends: whether that is an end and not a cut.
+        outcome: reward, terminated, truncated, solved, distractor, and room for the environments whose episode is over.
+
+    Returns:
+        How many episodes are over; or -1 minus the first environment whose action is not 0 to 3.
+    """
+    cells, agents, held, steps, frames = state
+    reward, terminated, truncated, solved, distractor, ended = outcome
+    wrong = step(actions, cells, agents, held, steps, frames, palette, deltas, legacy, reward, terminated)
+    if wrong >= 0:
+        return -1 - wrong
+    count = 0
+    for i in range(len(actions)):
+        solved[i] = reward[i] >= 10.0
+        distractor[i] = reward[i] < 0.0
+        late = steps[i] >= limit and not terminated[i]
+        truncated[i] = late and not limit_ends
+        terminated[i] = terminated[i] or (late and limit_ends)
+        ended[count] = i
+        count += terminated[i] or truncated[i]
+    return count
+
+
+@_compiled
+def begin(
+    which: Any, number: Any, ready: Any, ahead: Any, kept: Any, state: Any, lengths: Any, palette: Any
+) -> Any:
+    """Start the next level of some environments, in place.
+
+    Args:
+        which: the environments.
+        number: (B,) of the level that each gets next; goes on.
+        ready: (B,) levels that have been drawn for each.
+        ahead: levels kept for each.
+        kept: objects, agents and solution lengths of the levels that are kept.
+        state: cells, agents, held, steps, frames.
+        lengths: (B,) solution length of the level under way.
+        palette: (256, 3).
+
+    Returns:
+        Whether there was a level for all of them; if not, nothing was changed.
+    """
+    cells, agents, held, steps, frames = state
+    objects, starts, solution = kept
+    for w in range(len(which)):
+        if number[which[w]] >= ready[which[w]]:
+            return False
+    for w in range(len(which)):
+        i = which[w]
+        k = i * ahead + number[i] % ahead
+        number[i] += 1
+        cells[i, :] = objects[k, :]
+        agents[i], lengths[i] = starts[k], solution[k]
+        held[i] = NO_KEY
+        steps[i] = 0
+    draw(cells, agents, held, frames, palette, which)
+    return True

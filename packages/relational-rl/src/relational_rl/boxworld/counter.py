@@ -20,7 +20,9 @@ FIRST = np.uint64(0xBF58476D1CE4E5B9)
 SECOND = np.uint64(0x94D049BB133111EB)
 LEVEL = np.uint64(0xD1B54A32D192ED03)
 ATTEMPT = np.uint64(0x8CB92BA72F3D8DD7)
+ACTION = np.uint64(0xA0761D6478BD642F)
 S27, S30, S31, S32 = (np.uint64(n) for n in (27, 30, 31, 32))
+S40 = np.uint64(40)
 
 
 def mix(x: U64) -> U64:
@@ -54,3 +56,10 @@ def draw(keys: U64, counter: int) -> U64:
 def below(keys: U64, counter: int, bound: NDArray[Any] | int) -> NDArray[np.int64]:
     """(B,) integers from 0 to bound - 1; uneven by less than bound / 2^32."""
     return ((draw(keys, counter) * np.asarray(bound, np.uint64)) >> S32).astype(np.int64)
+
+
+def uniforms(streams: U64, first: int, count: int) -> NDArray[np.float32]:
+    """(count, B) numbers in [0, 1), one for each environment and step, from step `first` on; for draws from a policy."""
+    steps = np.arange(first + 1, first + count + 1, dtype=np.uint64)[:, None]
+    bits = mix(mix(streams[None] + steps * ACTION)) >> S40  # 24 bits, all that a float32 holds
+    return bits.astype(np.float32) * np.float32(2**-24)

@@ -48,6 +48,17 @@ class Levels:
     def side(self) -> int:
         return int(self.objects.shape[1])
 
+    def require(self, count: int, side: int) -> None:
+        """That there is one level for each of so many environments, on boards of this side.
+
+        Raises:
+            ValueError: there is not.
+        """
+        if len(self) != count or self.side != side:
+            raise ValueError(
+                f"{len(self)} levels on boards of side {self.side} for {count} environments of side {side}"
+            )
+
     @classmethod
     def empty(cls, count: int, side: int) -> Levels:
         """Room for so many levels."""

@@ -131,8 +131,13 @@ class Oracle:
 
     def moves(self) -> Flags:
         """(B, 4) which actions are optimal now."""
+        return self.labels()[0]
+
+    def labels(self) -> tuple[Flags, Ints]:
+        """(B, 4) which actions are optimal now, and (B,) the cell that has to be stepped on next; -1 where there is none."""
         boards = self._boards
-        return optimal_moves(boards.cells, boards.agent, boards.held)[0]
+        moves, _ = optimal_moves(boards.cells, boards.agent, boards.held)
+        return moves, next_target(boards.cells, boards.held)
 
     def actions(self) -> Ints:
         """(B,) the first optimal action of each environment; 0 where there is none."""

@@ -17,6 +17,7 @@ from relational_rl.boxworld.codes import AGENT, DISTRACTOR, FLOOR, GEM, KEY, LOC
 from relational_rl.boxworld.codes import palette as palette_of
 from relational_rl.boxworld.levels import Levels
 from relational_rl.boxworld.spec import BoxWorldSpec
+from relational_rl.boxworld.stream import LevelStream
 
 Flags = NDArray[np.bool_]
 
@@ -60,6 +61,40 @@ class Boards:
         self.held[which] = NO_KEY
         self.steps[which] = 0
         self.solution_length[which] = levels.solution_length
+
+
+@dataclass
+class Outcome:
+    """What a step of B environments came to.
+
+    Attributes:
+        reward: (B,) float32.
+        terminated: (B,) bool.
+        truncated: (B,) bool.
+        solved: (B,) bool, the step took the gem.
+        distractor: (B,) bool, the step opened a wrong lock.
+        ended: (E,) int64, the environments whose episode is over.
+    """
+
+    reward: NDArray[np.float32]
+    terminated: Flags
+    truncated: Flags
+    solved: Flags
+    distractor: Flags
+    ended: NDArray[np.int64]
+
+    @classmethod
+    def empty(cls, count: int) -> Outcome:
+        """Room for the outcome of so many environments."""
+        a, b, c, d = (np.zeros(count, np.bool_) for _ in range(4))
+        return cls(np.zeros(count, np.float32), a, b, c, d, np.zeros(0, np.int64))
+
+    def forget(self, which: NDArray[np.int64]) -> None:
+        """Some environments have played no step after all."""
+        self.reward[which] = 0
+        for flags in (self.terminated, self.truncated, self.solved, self.distractor):
+            flags[which] = False
+        self.ended = np.flatnonzero(self.terminated | self.truncated)
 
 
 class Rules:
@@ -111,6 +146,35 @@ class Rules:
         for channel in range(3):
             frames[old + channel] = floor[channel]
             frames[new + channel] = agent[channel]
+
+    def play(self, boards: Boards, actions: NDArray[Any], outcome: Outcome) -> None:
+        """A step of every board, and what it means for the episodes; in place.
+
+        Args:
+            boards: changed.
+            actions: (B,) integers, 0 up, 1 down, 2 left, 3 right.
+            outcome: written.
+
+        Raises:
+            ValueError: an action is not 0 to 3; nothing is changed.
+        """
+        reward, terminated, truncated = outcome.reward, outcome.terminated, outcome.truncated
+        self.step(boards, actions, reward, terminated)
+        np.greater_equal(reward, 10, out=outcome.solved)
+        np.less(reward, 0, out=outcome.distractor)
+        np.greater_equal(boards.steps, self.spec.last_step, out=truncated)
+        over = terminated | truncated
+        if self.spec.reference_time_limit:
+            np.copyto(terminated, over)
+            truncated.fill(False)
+        else:
+            truncated &= ~terminated
+        outcome.ended = np.flatnonzero(over)
+
+    def begin(self, boards: Boards, which: NDArray[np.int64], levels: LevelStream) -> None:
+        """Start the next level of the boards `which`, and draw them."""
+        boards.begin(which, levels.take(which))
+        self.draw(boards, which)
 
     def _touch(
         self,
@@ -199,10 +263,46 @@ class CompiledRules(Rules):
         if wrong >= 0:
             check_actions(actions)
 
+    def play(self, boards: Boards, actions: NDArray[Any], outcome: Outcome) -> None:
+        from relational_rl.boxworld import compiled
+
+        ended = np.empty(len(actions), np.int64)
+        count = compiled.play(
+            actions,
+            _state(boards),
+            self.palette,
+            self.deltas,
+            self.legacy,
+            self.spec.last_step,
+            self.spec.reference_time_limit,
+            (*list(vars(outcome).values())[:5], ended),
+        )
+        if count < 0:
+            check_actions(actions)
+        outcome.ended = ended[:count]
+
+    def begin(self, boards: Boards, which: NDArray[np.int64], levels: LevelStream) -> None:
+        from relational_rl.boxworld import compiled
+
+        kept = (
+            levels.kept.objects.reshape(len(levels.kept), -1),
+            levels.kept.agent,
+            levels.kept.solution_length,
+        )
+        told = (levels.ahead, kept, _state(boards), boards.solution_length, self.palette)
+        if not compiled.begin(which, levels.number, levels.ready, *told):
+            levels.refill()
+            compiled.begin(which, levels.number, levels.ready, *told)
+
     def draw(self, boards: Boards, which: NDArray[Any]) -> None:
         from relational_rl.boxworld import compiled
 
         compiled.draw(boards.cells, boards.agent, boards.held, boards.frames, self.palette, which)
+
+
+def _state(boards: Boards) -> tuple[NDArray[Any], ...]:
+    """The boards as the compiled loops take them."""
+    return boards.cells, boards.agent, boards.held, boards.steps, boards.frames
 
 
 def rules_for(spec: BoxWorldSpec, compiled: bool) -> Rules:

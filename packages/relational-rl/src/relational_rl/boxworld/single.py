@@ -124,8 +124,8 @@ class BoxWorldEnv(gymnasium.Env[U8, Any]):
         if self.render_mode == "human":
             self._show()
         info = {
-            "solved": over and reward > 0,
-            "distractor": over and reward < 0,
+            "solved": reward >= 10,
+            "distractor": reward < 0,
             "solution_length": self._length,
         }
         return self._observation(), reward, over, truncated, info

@@ -111,43 +111,46 @@ class LevelStream:
     Attributes:
         streams: (B,) keys of the environments.
         number: (B,) of the level that each environment gets next.
+        ready: (B,) levels of each environment that have been drawn.
+        ahead: levels that are kept for each environment.
+        kept: level n of environment i at place i * ahead + n % ahead.
     """
 
     def __init__(
         self, spec: BoxWorldSpec, count: int, compiled: bool = False, ahead: int | None = None
     ) -> None:
         self.spec, self.compiled = spec, compiled
-        self._ahead = ahead or min(256, max(4, _AHEAD // count))
+        self.ahead = ahead or min(256, max(4, _AHEAD // count))
         self.streams = np.zeros(count, np.uint64)
         self.number = np.zeros(count, np.int64)
-        self._ready = np.zeros(count, np.int64)  # levels of each environment that have been drawn
-        self._kept = Levels.empty(count * self._ahead, spec.side)
+        self.ready = np.zeros(count, np.int64)
+        self.kept = Levels.empty(count * self.ahead, spec.side)
 
     def begin(self, streams: U64, number: NDArray[Any] | int = 0) -> None:
         """Start every environment's levels at `number`."""
         self.streams[:] = streams
         self.number[:] = number
-        self._ready[:] = self.number
+        self.ready[:] = self.number
 
     def restart(self, which: NDArray[Any], streams: U64) -> None:
         """Start some environments' levels anew, from another key."""
         self.streams[which] = streams
-        self.number[which] = self._ready[which] = 0
+        self.number[which] = self.ready[which] = 0
 
     def take(self, which: NDArray[np.int64]) -> Levels:
         """The next level of each environment in `which`, which goes on to the one after."""
         number = self.number[which]
-        if (number >= self._ready[which]).any():
-            self._refill()
+        if (number >= self.ready[which]).any():
+            self.refill()
         self.number[which] += 1
-        return self._kept[which * self._ahead + number % self._ahead]
+        return self.kept[which * self.ahead + number % self.ahead]
 
-    def _refill(self) -> None:
+    def refill(self) -> None:
         """Draw levels until each environment has `ahead` of them again."""
-        missing = self.number + self._ahead - self._ready
+        missing = self.number + self.ahead - self.ready
         env = np.repeat(np.arange(len(missing)), missing)
         nth = np.arange(len(env)) - np.repeat(np.cumsum(missing) - missing, missing)
-        number = self._ready[env] + nth
+        number = self.ready[env] + nth
         drawn = draw_levels(self.spec, self.streams[env], number, self.compiled)
-        self._kept.put(env * self._ahead + number % self._ahead, drawn)
-        self._ready += missing
+        self.kept.put(env * self.ahead + number % self.ahead, drawn)
+        self.ready += missing

@@ -7,10 +7,11 @@ which need new levels.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from relational_rl.boxworld.codes import AGENT, DISTRACTOR, FLOOR, GEM, KEY, LOCK, NO_KEY, palette
@@ -92,7 +93,23 @@ class TorchBoxWorld:
         self._levels.begin(stream_keys(seed, self._index))
         self._begin(np.arange(self.num_envs))
         self._begun = True
-        return self._observation()
+        return self.observation()
+
+    def play(self, levels: Levels) -> Tensor:
+        """Begin these levels, one for each environment, in place of those of the seed; what follows is the seed's (0 before any reset).
+
+        Returns:
+            (B, side, side, 3) uint8, a copy.
+
+        Raises:
+            ValueError: they are not as many, or of another size.
+        """
+        levels.require(self.num_envs, self.world.side)
+        if not self._begun:
+            self._levels.begin(stream_keys(0, self._index))
+            self._begun = True
+        self._begin(np.arange(self.num_envs), levels)
+        return self.observation()
 
     def step(self, actions: Tensor) -> TorchStep:
         """One step of every environment.
@@ -133,14 +150,46 @@ class TorchBoxWorld:
         final = self._frames[ended].unflatten(1, (self.world.side, self.world.side))
         if len(ended):
             self._begin(ended.cpu().numpy())
-        return TorchStep(self._observation(), reward, terminated, truncated, wins, ended, final)
+        return TorchStep(self.observation(), reward, terminated, truncated, wins, ended, final)
 
-    def _observation(self) -> Tensor:
+    def observation(self) -> Tensor:
+        """(B, side, side, 3) uint8, what is to be seen now; a copy."""
         frames: Tensor = self._frames.unflatten(1, (self.world.side, self.world.side))
         return frames.clone()
 
-    def _begin(self, which: np.ndarray[Any, np.dtype[np.int64]]) -> None:
-        levels: Levels = self._levels.take(which)
+    def get_state(self) -> dict[str, Tensor]:
+        """All that the next step depends on, (B, ...) each and on the device; for `set_state`."""
+        streams = torch.from_numpy(self._levels.streams.view(np.int64)).to(self.device)
+        number = torch.from_numpy(self._levels.number).to(self.device)
+        state = {name: getattr(self, f"_{name}") for name in ("cells", "agent", "held", "steps")}
+        state |= {"solution_length": self.solution_length, "streams": streams, "number": number}
+        return {name: tensor.clone() for name, tensor in state.items()}
+
+    def set_state(self, state: dict[str, Tensor]) -> Tensor:
+        """Go on from a state of `get_state`.
+
+        Returns:
+            The observations.
+
+        Raises:
+            ValueError: it is of another number of environments, or another board.
+        """
+        if state["cells"].shape != self._cells.shape:
+            raise ValueError(
+                f"the state has boards {tuple(state['cells'].shape)}, these environments {tuple(self._cells.shape)}"
+            )
+        for name in ("cells", "agent", "held", "steps"):
+            getattr(self, f"_{name}").copy_(state[name])
+        self.solution_length.copy_(state["solution_length"])
+        self._levels.begin(state["streams"].cpu().numpy().view(np.uint64), state["number"].cpu().numpy())
+        self._frames.copy_(self._palette[self._cells.long()])
+        self._frames[:, 0] = self._palette[self._held]
+        self._frames[self._rows, self._agent] = self._palette[AGENT]
+        self._begun = True
+        return self.observation()
+
+    def _begin(self, which: NDArray[np.int64], levels: Levels | None = None) -> None:
+        levels = self._levels.take(which) if levels is None else levels
         at = torch.from_numpy(which).to(self.device)
         cells = torch.from_numpy(levels.objects).flatten(1).to(self.device)
         self._cells[at] = cells

@@ -16,7 +16,7 @@ from relational_rl.boxworld.codes import NO_KEY, U8
 from relational_rl.boxworld.counter import U64, stream_keys
 from relational_rl.boxworld.levels import Levels
 from relational_rl.boxworld.render import image
-from relational_rl.boxworld.rules import Boards, Flags, rules_for
+from relational_rl.boxworld.rules import Boards, Flags, Outcome, rules_for
 from relational_rl.boxworld.spec import BoxWorldSpec
 from relational_rl.boxworld.stream import LevelStream, use_compiled
 
@@ -76,8 +76,7 @@ class BoxWorldVectorEnv(VectorEnv[U8, NDArray[Any], NDArray[Any]]):
         self.levels = LevelStream(self.world, num_envs, compiled)
         self._index = np.arange(first_index, first_index + num_envs)
         self._frames = self.boards.frames.reshape(num_envs, side, side, 3)
-        self._reward = np.zeros(num_envs, np.float32)
-        self._terminated = np.zeros(num_envs, np.bool_)
+        self._outcome = Outcome.empty(num_envs)
         self._all = np.ones(num_envs, np.bool_)
         self._over = np.zeros(num_envs, np.bool_)  # episodes that have ended and not begun anew
         self._begun = False
@@ -134,30 +133,20 @@ class BoxWorldVectorEnv(VectorEnv[U8, NDArray[Any], NDArray[Any]]):
         mode = self.autoreset_mode
         if mode is AutoresetMode.DISABLED and self._over.any():
             raise ResetNeeded(f"environment {int(np.argmax(self._over))} has ended: reset it by its mask")
-        reward, terminated = self._reward, self._terminated
-        self.rules.step(self.boards, actions, reward, terminated)
-        truncated = self.boards.steps >= self.world.last_step
-        if self.world.reference_time_limit:
-            terminated |= truncated
-            truncated[:] = False
-        else:
-            truncated &= ~terminated
-        began = np.flatnonzero(self._over & (mode is AutoresetMode.NEXT_STEP))
-        if len(began):
+        told = Outcome.empty(self.num_envs) if self.copy else self._outcome
+        self.rules.play(self.boards, actions, told)
+        if mode is AutoresetMode.NEXT_STEP and self._over.any():
+            began = np.flatnonzero(self._over)
             self._begin(began)
-            reward[began], terminated[began], truncated[began] = 0, False, False
-        info = self._info(reward, terminated)
-        over = terminated | truncated
-        ended = np.flatnonzero(over)
-        if mode is AutoresetMode.SAME_STEP and len(ended):
-            self._add_final(info, ended, over)
-            self._begin(ended)
+            told.forget(began)
+        info = self._info(told)
+        if mode is not AutoresetMode.SAME_STEP:
+            self._over = told.terminated | told.truncated
+        elif len(told.ended):
+            self._add_final(info, told.ended, told.terminated | told.truncated)
+            self.rules.begin(self.boards, told.ended, self.levels)
             info["solution_length"] = self.boards.solution_length.copy()  # of the new levels
-        else:
-            self._over = over
-        if self.copy:
-            reward, terminated = reward.copy(), terminated.copy()
-        return self._observation(), reward, terminated, truncated, info
+        return self._observation(), told.reward, told.terminated, told.truncated, info
 
     def play(self, levels: Levels) -> tuple[U8, dict[str, Any]]:
         """Begin these levels, one for each environment, in place of those of the seed; what follows them is the seed's (0 before any reset).
@@ -168,10 +157,7 @@ class BoxWorldVectorEnv(VectorEnv[U8, NDArray[Any], NDArray[Any]]):
         Raises:
             ValueError: they are not as many, or of another size.
         """
-        if len(levels) != self.num_envs or levels.side != self.world.side:
-            raise ValueError(
-                f"{len(levels)} levels on boards of side {levels.side} for {self.num_envs} environments of side {self.world.side}"
-            )
+        levels.require(self.num_envs, self.world.side)
         if not self._begun:
             self.levels.begin(stream_keys(0, self._index))
             self._begun = True
@@ -253,22 +239,23 @@ class BoxWorldVectorEnv(VectorEnv[U8, NDArray[Any], NDArray[Any]]):
         return np.flatnonzero(mask)
 
     def _begin(self, which: NDArray[np.int64], levels: Levels | None = None) -> None:
-        self.boards.begin(which, self.levels.take(which) if levels is None else levels)
-        self.rules.draw(self.boards, which)
+        if levels is None:
+            self.rules.begin(self.boards, which, self.levels)
+        else:
+            self.boards.begin(which, levels)
+            self.rules.draw(self.boards, which)
         self._over[which] = False
 
     def _observation(self) -> U8:
         return self._frames.copy() if self.copy else self._frames
 
-    def _info(
-        self, reward: NDArray[np.float32] | None = None, terminated: Flags | None = None
-    ) -> dict[str, Any]:
+    def _info(self, told: Outcome | None = None) -> dict[str, Any]:
         info: dict[str, Any] = {
             "solution_length": self.boards.solution_length.copy(),
             "_solution_length": self._all,
         }
-        if reward is not None and terminated is not None:
-            info["solved"], info["distractor"] = terminated & (reward > 0), terminated & (reward < 0)
+        if told is not None:
+            info["solved"], info["distractor"] = told.solved, told.distractor
             info["_solved"] = info["_distractor"] = self._all
         return info
 

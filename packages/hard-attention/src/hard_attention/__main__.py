@@ -1,0 +1,5 @@
+"""`python -m hard_attention`, as torchrun starts it."""
+
+from hard_attention.cli import main
+
+main()

@@ -1,0 +1,112 @@
+"""One attention head after another: softmax in three ways that give the same numbers, and hard attention.
+
+Scores are `beta (Wq x_i) . (Wk x_j)`; the usual 1/sqrt(d) is left out, since only for powers of 4 would it be exact. The sink, position
+0, is always seen, so that no query is without a key, and it sees itself alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from hard_attention.program import MASKS
+
+CHUNK = 256
+"""Queries at a time in the chunked kernel."""
+
+
+class Masks:
+    """Which keys each query of each head sees.
+
+    Args:
+        names: the mask of each head.
+        lengths: (B,) int64; keys behind a string's end are seen by nobody.
+        longest: n.
+    """
+
+    def __init__(self, names: Sequence[str], lengths: Tensor, longest: int) -> None:
+        self.names = tuple(names)
+        self.lengths = lengths
+        self.size = longest + 1
+        kinds = [MASKS.index(name) for name in names]
+        self.kinds = torch.tensor(kinds, device=lengths.device)
+
+    def rows(self, start: int, stop: int) -> Tensor:
+        """Of the queries start..stop-1: (B, heads, stop - start, n + 1) bool."""
+        j = torch.arange(self.size, device=self.lengths.device)
+        i = torch.arange(start, stop, device=self.lengths.device)[:, None]
+        seen = torch.stack([j < i, j > i, j <= i, j >= i, (j >= 0).expand(stop - start, -1)])
+        seen = (seen & (i > 0)) | (j == 0)
+        inside = j <= self.lengths[:, None]
+        return seen[self.kinds][None] & inside[:, None, None, :]
+
+
+Kernel = Callable[[Tensor, Tensor, Tensor, Masks], Tensor]
+"""query (B, heads, n + 1, d), already times beta; key the same; value (B, heads, n + 1, 1) -> (B, heads, n + 1, 1)."""
+
+
+def dense(query: Tensor, key: Tensor, value: Tensor, masks: Masks) -> Tensor:
+    """Softmax attention by the whole matrix of scores, normalised last, as fused kernels do it.
+
+    Of 16-bit inputs the scores are rounded to 16 bits, and the softmax and its sums are taken in float32.
+    """
+    return _rows(query, key, value, masks, 0, masks.size)
+
+
+def chunked(query: Tensor, key: Tensor, value: Tensor, masks: Masks) -> Tensor:
+    """`dense`, some queries at a time: memory grows with n and not with its square."""
+    parts = [
+        _rows(query[:, :, start : start + CHUNK], key, value, masks, start, min(start + CHUNK, masks.size))
+        for start in range(0, masks.size, CHUNK)
+    ]
+    return torch.cat(parts, 2)
+
+
+def sdpa(query: Tensor, key: Tensor, value: Tensor, masks: Masks) -> Tensor:
+    """Softmax attention by torch's scaled_dot_product_attention."""
+    seen = masks.rows(0, masks.size)
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=seen, scale=1.0)
+
+
+def hard(ties: str) -> Kernel:
+    """Hard attention: all weight on the keys of the largest score.
+
+    Args:
+        ties: average (shared equally), leftmost or rightmost.
+    """
+
+    def attend(query: Tensor, key: Tensor, value: Tensor, masks: Masks) -> Tensor:
+        scores = query @ key.transpose(-1, -2)
+        scores = scores.masked_fill(~masks.rows(0, masks.size), -torch.inf)
+        best = scores == scores.amax(-1, keepdim=True)
+        wide = value.to(torch.promote_types(value.dtype, torch.float32))
+        if ties == "average":
+            weights = best.to(wide.dtype)
+            return ((weights @ wide) / weights.sum(-1, keepdim=True)).to(value.dtype)
+        place = torch.arange(best.shape[-1], device=best.device)
+        at = torch.where(best, place, -1 if ties == "rightmost" else len(place))
+        chosen = at.amax(-1) if ties == "rightmost" else at.amin(-1)
+        return value.gather(2, chosen[..., None])
+
+    return attend
+
+
+def _rows(query: Tensor, key: Tensor, value: Tensor, masks: Masks, start: int, stop: int) -> Tensor:
+    scores = (query @ key.transpose(-1, -2)).to(torch.promote_types(query.dtype, torch.float32))
+    scores = scores.masked_fill(~masks.rows(start, stop), -torch.inf)
+    weights = torch.exp(scores - scores.amax(-1, keepdim=True))
+    mixed = weights @ value.to(weights.dtype)
+    return (mixed / weights.sum(-1, keepdim=True)).to(value.dtype)
+
+
+KERNELS: dict[str, Kernel] = {
+    "dense": dense,
+    "sdpa": sdpa,
+    "chunked": chunked,
+    "average": hard("average"),
+    "leftmost": hard("leftmost"),
+    "rightmost": hard("rightmost"),
+}

@@ -1,0 +1,180 @@
+"""Heads and gates as weights: ordinary linear layers that read some columns of the residual stream and write some.
+
+A layer of a published transformer has square matrices, nearly all of whose entries would be 0 here. A block keeps the rows that are
+not; a wide layer is several blocks, so that ten thousand gates do not make a matrix of a hundred million entries.
+`attention_matrices` and `feed_forward_matrices` give the square ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from hard_attention.attention import Kernel, Masks
+from hard_attention.program import Affine, Gate, Head, Program, Rounding
+
+HEADS, UNITS = 64, 128
+
+
+class AttentionBlock(nn.Module):
+    """Heads with the same number of dimensions; each writes one column.
+
+    Args:
+        heads: 1 or more, whose columns follow one another.
+
+    Attributes:
+        query: linear, (read) -> (heads * d).
+        key: the same.
+        value: linear, (read) -> (heads).
+        read: (read,) the columns that it reads.
+        masks: the mask of each head.
+        kinds: the kind of each head.
+    """
+
+    read: Tensor
+
+    def __init__(self, heads: Sequence[Head]) -> None:
+        super().__init__()
+        self.masks = tuple(head.mask for head in heads)
+        self.kinds = tuple(head.kind for head in heads)
+        self.dims = len(heads[0].query)
+        self.start, self.stop = heads[0].column, heads[-1].column + 1
+        queries = [form for head in heads for form in head.query]
+        keys = [form for head in heads for form in head.key]
+        values = [head.value for head in heads]
+        columns = _read(queries + keys + values)
+        self.register_buffer("read", torch.tensor(columns), persistent=False)
+        self.query, self.key = _linear(queries, columns), _linear(keys, columns)
+        self.value = _linear(values, columns)
+
+    def forward(self, x: Tensor, beta: Tensor, masks: Masks, kernel: Kernel) -> Tensor:
+        """(B, n + 1, width) -> (B, n + 1, heads), to be added to columns start..stop-1."""
+        read = x.index_select(-1, self.read)
+        batch, size, _ = read.shape
+
+        def split(flat: Tensor, dims: int) -> Tensor:
+            return flat.view(batch, size, len(self.masks), dims).transpose(1, 2)  # (B, heads, n + 1, d)
+
+        query = split(self.query(read), self.dims) * beta[:, None, None, None]
+        mixed = kernel(query, split(self.key(read), self.dims), split(self.value(read), 1), masks)
+        return mixed.squeeze(-1).transpose(1, 2)
+
+
+class FeedForwardBlock(nn.Module):
+    """Roundings and gates: `W2 relu(W1 x + b1)`.
+
+    Args:
+        items: roundings and gates, whose columns follow one another.
+        program: to read negated literals.
+
+    Attributes:
+        hidden: linear, (read) -> (hidden units).
+        output: linear without bias, (hidden units) -> (columns written).
+        read: (read,) the columns that it reads.
+    """
+
+    read: Tensor
+
+    def __init__(self, items: Sequence[Rounding | Gate], program: Program) -> None:
+        super().__init__()
+        self.start, self.stop = items[0].column, items[-1].column + 1
+        units: list[Affine] = []
+        bias: list[float] = []
+        output: list[list[float]] = []
+        for item in items:
+            if isinstance(item, Rounding):
+                units += [((item.raw, 2.0),)] * 2
+                bias += [-0.5, -1.5]
+                output.append([1.0, -1.0])
+            else:
+                sums: dict[int, float] = {}
+                for literal in item.inputs:
+                    for column, factor in program.literal(literal):
+                        sums[column] = sums.get(column, 0.0) + factor
+                units.append(tuple(sums.items()))
+                bias.append(1.0 - len(item.inputs))
+                output.append([1.0])
+        columns = _read(units)
+        self.register_buffer("read", torch.tensor(columns), persistent=False)
+        self.hidden = _linear(units, columns, bias)
+        self.output = nn.Linear(len(units), len(items), bias=False, dtype=torch.float64)
+        weight = torch.zeros(len(items), len(units), dtype=torch.float64)
+        at = 0
+        for row, factors in enumerate(output):
+            weight[row, at : at + len(factors)] = torch.tensor(factors, dtype=torch.float64)
+            at += len(factors)
+        with torch.no_grad():
+            self.output.weight.copy_(weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, n + 1, width) -> (B, n + 1, columns), to be added to columns start..stop-1."""
+        written: Tensor = self.output(torch.relu(self.hidden(x.index_select(-1, self.read))))
+        return written
+
+
+def attention_blocks(heads: Sequence[Head]) -> list[AttentionBlock]:
+    """Heads in blocks of 64 and of equal dimensions."""
+    blocks: list[list[Head]] = []
+    for head in heads:
+        if not blocks or len(blocks[-1]) == HEADS or len(blocks[-1][0].query) != len(head.query):
+            blocks.append([])
+        blocks[-1].append(head)
+    return [AttentionBlock(block) for block in blocks]
+
+
+def feed_forward_blocks(items: Sequence[Rounding | Gate], program: Program) -> list[FeedForwardBlock]:
+    """Roundings and gates in blocks of 128."""
+    return [FeedForwardBlock(items[at : at + UNITS], program) for at in range(0, len(items), UNITS)]
+
+
+def attention_matrices(block: AttentionBlock, head: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Wq and Wk (d, width) and Wv (width, width) of a head, as papers write them.
+
+    Args:
+        block: where the head is.
+        head: its number in the block.
+        width: of the residual stream.
+    """
+    rows = slice(head * block.dims, (head + 1) * block.dims)
+    query, key = (
+        _widened(weight[rows], block.read, width) for weight in (block.query.weight, block.key.weight)
+    )
+    value = torch.zeros(width, width, dtype=query.dtype)
+    value[block.start + head] = _widened(block.value.weight[head : head + 1], block.read, width)[0]
+    return query, key, value
+
+
+def feed_forward_matrices(block: FeedForwardBlock, width: int) -> tuple[Tensor, Tensor, Tensor]:
+    """W1 (units, width), b1 (units,) and W2 (width, units) of a block, as papers write them."""
+    first = _widened(block.hidden.weight, block.read, width)
+    second = torch.zeros(width, len(first), dtype=first.dtype)
+    second[block.start : block.stop] = block.output.weight.detach()
+    return first, block.hidden.bias.detach(), second
+
+
+def _widened(weight: Tensor, read: Tensor, width: int) -> Tensor:
+    wide = torch.zeros(len(weight), width, dtype=weight.dtype)
+    wide[:, read] = weight.detach()
+    return wide
+
+
+def _read(forms: Sequence[Affine]) -> list[int]:
+    return sorted({column for form in forms for column, _ in form}) or [0]
+
+
+def _linear(forms: Sequence[Affine], columns: list[int], bias: list[float] | None = None) -> nn.Linear:
+    """A linear layer whose rows are the forms."""
+    at = {column: number for number, column in enumerate(columns)}
+    made = nn.Linear(len(columns), len(forms), bias=bias is not None, dtype=torch.float64)
+    entries = [(row, at[column], factor) for row, form in enumerate(forms) for column, factor in form]
+    weight = torch.zeros(len(forms), len(columns), dtype=torch.float64)
+    if entries:
+        rows, cols, factors = zip(*entries, strict=True)
+        weight[list(rows), list(cols)] = torch.tensor(factors, dtype=torch.float64)
+    with torch.no_grad():
+        made.weight.copy_(weight)
+        if bias is not None:
+            made.bias.copy_(torch.tensor(bias, dtype=torch.float64))
+    return made

@@ -1,0 +1,258 @@
+"""The tasks of the `hard-attention` command. Each takes the options apart, calls the API and says what came out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from offprints.app import Results, Run, command
+from offprints.atomic import write_text
+from offprints.errors import InputError
+from offprints.tables import show
+
+from hard_attention import figures, given_files, maps
+from hard_attention.certificate import SOFT_KERNELS, certify
+from hard_attention.config import Config
+from hard_attention.corpora import run_corpus, summary, table
+from hard_attention.datasets import ALTERNATING_BLOCKS, FORMAL_LANGUAGES, Corpus, generated_corpus
+from hard_attention.explanation import explain_page
+from hard_attention.fragments import fragment
+from hard_attention.networks import exact_run
+from hard_attention.precision import PRECISIONS, precision_of
+from hard_attention.softening import soften as soften_network
+from hard_attention.transformer import FormulaTransformer, compile_formula
+from hard_attention.verification import search
+from hard_attention.verification import verify as verify_all
+
+_SHOWN = ("a_star_b_star", "ab_plus", "subseq_abab", "flip_flop", "majority", "dyck1", "parity", "anbncn")
+
+
+def check(config: Config, run: Run) -> Results:
+    """Compile every language's formula, compare its transformer with the truth at every position, and certify its length."""
+    corpus = _corpus(config)
+    run.dataset(corpus.name, corpus.checksums)
+    kernel, dtype = config.model.kernel, _dtype(config)
+    with run.progress(len(corpus.parts), f"{kernel}, {config.model.dtype}") as bar:
+        found = run_corpus(
+            corpus,
+            kernel=kernel,
+            dtype=dtype,
+            mode=config.model.mode,
+            on_part=lambda part: bar.advance(1, {"wrong": float(part.wrong)}),
+        )
+    metrics = summary(found)
+    shown = table(found)
+    shown.to_csv(run.directory / "languages.tsv", sep="\t", index=False)
+    show(shown, f"{corpus.name}: {kernel}, {config.model.dtype}, {config.model.mode}")
+    details = {"languages": [asdict(part) for part in found], "without_formula": list(corpus.without_formula)}
+    if corpus.name == "generated":
+        metrics |= _formats(corpus, run)
+    alphabets = {part.language: (part.formula, part.alphabet) for part in corpus.parts}
+    certificates = {
+        name: [certify(compile_formula(*alphabets[name]), precision) for precision in PRECISIONS]
+        for name in _SHOWN
+        if name in alphabets
+    }
+    if certificates:
+        lengths = {name: {c.precision: c.length for c in found} for name, found in certificates.items()}
+        rows = [[name, *by.values()] for name, by in lengths.items()]
+        show(
+            pd.DataFrame(rows, columns=["certified length", *PRECISIONS]),
+            "how long strings may be, dense kernel",
+        )
+        run.figure("certified", figures.certified_lengths(certificates))
+        metrics |= {
+            f"certificate/{name}/{p}": float(n) for name, by in lengths.items() for p, n in by.items()
+        }
+    run.figure("least_temperature", figures.least_temperature())
+    run.figure("fixed_temperature", figures.fixed_temperature())
+    with_rounding, without = maps.depth_errors()
+    run.figure("depth", figures.depth_errors(with_rounding, without))
+    metrics |= {"depth/with_rounding": max(with_rounding), "depth/without_rounding": max(without)}
+    return Results(metrics, details)
+
+
+def certify_formula(config: Config, run: Run) -> Results:
+    """Certify model.formula in every format and by every softmax kernel: the length, and the argument head by head."""
+    model = _model(config)
+    kind = fragment(model.program.formula)
+    run.log.info("%s: languages: %s (%s); here: %s", kind.name, kind.languages, kind.source, kind.attention)
+    metrics, rows, texts = {}, [], []
+    for name in PRECISIONS:
+        for kernel in SOFT_KERNELS:
+            if kernel == "scan" and precision_of(name).bits < 24:
+                continue
+            found = certify(model, name, kernel)
+            rows.append([name, kernel, found.length, found.limit])
+            texts.append(str(found))
+            metrics[f"certificate/{name}/{kernel}"] = float(found.length)
+    write_text(run.directory / "certificate.txt", "\n\n".join(texts) + "\n")
+    show(
+        pd.DataFrame(rows, columns=["format", "kernel", "length", "ends where"]),
+        str(model.program.formula)[:100],
+    )
+    show(certify(model, config.model.dtype).table(), f"the argument, {config.model.dtype}, dense")
+    return Results(metrics, {"fragment": asdict(kind)})
+
+
+def verify(config: Config, run: Run) -> Results:
+    """Try to refute a transformer: all strings up to verify.longest, then strings made to hurt at the certified length."""
+    model, kernel = _model(config), config.model.kernel
+    certificate = certify(model, kernel=kernel) if kernel in SOFT_KERNELS else None
+    every = verify_all(model, config.verify.longest, kernel)
+    n = config.verify.length or min(certificate.length if certificate else 64, 256)
+    if n < 1:
+        raise InputError(
+            "nothing is certified for this formula; verify.length=<n> searches at a length all the same"
+        )
+    with run.progress(config.verify.tries, f"strings of length {n}") as bar:
+        done = 0
+
+        def advance(tried: int) -> None:
+            nonlocal done
+            bar.advance(tried - done)
+            done = tried
+
+        hurt = search(model, n, config.verify.tries, config.seed, kernel, on_batch=advance)
+    metrics = {
+        "exhaustive/strings": float(every.strings),
+        "exhaustive/wrong": float(every.wrong),
+        "exhaustive/raw_error": every.largest_raw_error,
+        "search/strings": float(hurt.strings),
+        "search/wrong": float(hurt.wrong),
+        "search/raw_error": hurt.largest_raw_error,
+        "search/length": float(n),
+    }
+    if certificate is not None:
+        metrics["certificate/length"] = float(certificate.length)
+        # A wrong position on exhaustive strings counts against the certificate only as far as it reaches.
+        refuted = (hurt.wrong and n <= certificate.length) or (
+            every.wrong and config.verify.longest <= certificate.length
+        )
+        if refuted:
+            run.log.error("the certificate is refuted by %r", hurt.example or every.example)
+        metrics["certificate/refuted"] = float(bool(refuted))
+    rows = [["all strings", every.strings, every.wrong, every.largest_raw_error, every.example[:40]]]
+    rows += [
+        [f"hard strings of length {n}", hurt.strings, hurt.wrong, hurt.largest_raw_error, hurt.example[:40]]
+    ]
+    show(
+        pd.DataFrame(rows, columns=["", "strings", "wrong positions", "largest raw error", "example"]),
+        "verification",
+    )
+    return Results(metrics)
+
+
+def evaluate(config: Config, run: Run) -> Results:
+    """The truth of model.formula at every position of string=..., and what the heads wrote before rounding."""
+    model = _model(config)
+    ids = torch.from_numpy(model.program.alphabet.encode(config.string))[None]
+    with torch.no_grad():
+        truth = model(ids, kernel=config.model.kernel)[0].tolist()
+        raw = model.raw(ids) if config.model.kernel == "scan" else model.raw(ids, kernel=config.model.kernel)
+    rows = [["letter", *config.string], ["holds", *("yes" if t else "no" for t in truth)]]
+    for head, values in zip(model.heads, raw.values(), strict=True):
+        rows.append([str(head.formula)[:50], *(f"{v:.4f}" for v in values[0].tolist())])
+    names = ["position", *map(str, range(1, len(truth) + 1))]
+    show(pd.DataFrame(rows, columns=names), str(model.program.formula)[:100])
+    model.save(run.directory / "model.ckpt")
+    return Results({"evaluate/holds_at_last": float(truth[-1]), "evaluate/positions": float(len(truth))})
+
+
+def soften(config: Config, run: Run) -> Results:
+    """Soften a hard network of your own (soften.file=NPZ): the inverse temperature, the bound, and the error measured."""
+    if config.soften.file is None:
+        raise InputError("this task needs soften.file=<npz file with weights and inputs>")
+    network, inputs = given_files.read(Path(config.soften.file))
+    found = soften_network(network, inputs, config.soften.error)
+    measured = max(float(np.abs(found(x) - exact_run(network, x).output).max()) for x in inputs)
+    metrics = {
+        "soften/inverse_temperature": found.inverse_temperature,
+        "soften/bound": found.error,
+        "soften/measured": measured,
+        "soften/gap": found.gap,
+        "soften/tie_term": found.tie_term,
+        "soften/uniform_tieless": float(found.uniform_tieless),
+    }
+    show(pd.DataFrame(list(metrics.items()), columns=["", "value"]), f"{network.ties}, {len(inputs)} inputs")
+    return Results(metrics)
+
+
+def explain(config: Config, run: Run) -> Results:
+    """Write one HTML page: formula, string, layers, attention maps soft beside hard, and the certificate."""
+    model = _model(config)
+    page = explain_page(model, config.string)
+    write_text(run.directory / "explanation.html", page)
+    soft, hard = (maps.attention_maps(model, config.string, kernel) for kernel in ("dense", "average"))
+    for number, (a, b, head) in enumerate(zip(soft, hard, model.heads, strict=True)):
+        run.figure(f"head_{number}", figures.attention_maps(a, b, config.string, str(head.formula)[:80]))
+    run.log.info("wrote %s", run.directory / "explanation.html")
+    return Results({"explain/heads": float(len(model.heads)), "explain/layers": float(len(model.layers))})
+
+
+def _corpus(config: Config) -> Corpus:
+    data = config.dataset
+    if data.name == "generated":
+        return generated_corpus(config.seed, data.lengths, data.count, data.languages)
+    if data.name == "alternating-blocks":
+        return ALTERNATING_BLOCKS.corpus(most=data.most)
+    if data.name != "formal-languages":
+        raise InputError(
+            f"dataset.name={data.name} is unknown: generated, formal-languages or alternating-blocks"
+        )
+    corpus = FORMAL_LANGUAGES.corpus()
+    if data.languages is None:
+        return corpus
+    unknown = sorted(set(data.languages) - {part.language for part in corpus.parts})
+    if unknown:
+        raise InputError(f"dataset.languages: {', '.join(unknown)} has no formula in {corpus.name}")
+    return replace(corpus, parts=tuple(part for part in corpus.parts if part.language in data.languages))
+
+
+def _formats(corpus: Corpus, run: Run) -> dict[str, float]:
+    """The same strings in the other formats, by the dense kernel."""
+    rows = []
+    metrics: dict[str, float] = {}
+    for name in ("float32", "float16", "bfloat16"):
+        found = run_corpus(corpus, dtype=PRECISIONS[name].dtype)
+        wrong = {part.language: part.first_wrong for part in found if part.wrong}
+        got = summary(found)
+        metrics |= {
+            f"{name}/{key.split('/', 1)[1]}": value for key, value in got.items() if key.startswith("test/")
+        }
+        names = ", ".join(f"{language} from {n}" for language, n in wrong.items())
+        rows.append([name, got["test/right"], sum(part.wrong for part in found), names or "none"])
+    show(
+        pd.DataFrame(rows, columns=["format", "right", "wrong positions", "languages"]),
+        "other formats, dense",
+    )
+    return metrics
+
+
+def _model(config: Config) -> FormulaTransformer:
+    model = config.model
+    if config.checkpoint is not None:
+        path = Path(config.checkpoint)
+        return FormulaTransformer.load(path / "model.ckpt" if path.is_dir() else path)
+    return compile_formula(
+        model.formula, model.alphabet, mode=model.mode, step=model.step, dtype=_dtype(config)
+    )
+
+
+def _dtype(config: Config) -> torch.dtype:
+    return precision_of(config.model.dtype).dtype
+
+
+TASKS = {
+    "check": check,
+    "certify": certify_formula,
+    "verify": verify,
+    "evaluate": evaluate,
+    "soften": soften,
+    "explain": explain,
+}
+main = command("hard_attention", Config, TASKS, "Simulating Hard Attention Using Soft Attention")

@@ -1,0 +1,92 @@
+"""The options of the command line; a misspelt key or a wrong type is an error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from offprints.app import RunConfig
+
+
+@dataclass
+class DatasetConfig:
+    """Which strings to check transformers on.
+
+    Attributes:
+        name: generated, formal-languages or alternating-blocks.
+        languages: names of languages; null takes all that have a formula (of generated and formal-languages).
+        lengths: of generated strings.
+        count: of generated strings: members, near misses and random ones, each so many for a language and length.
+        most: strings of each file of alternating-blocks, the first ones; null takes all.
+    """
+
+    name: str = "generated"
+    languages: list[str] | None = None
+    lengths: list[int] = field(default_factory=lambda: [6, 12, 24, 48, 96])
+    count: int = 10
+    most: int | None = None
+
+
+@dataclass
+class ModelConfig:
+    """The transformer.
+
+    Attributes:
+        formula: text in prefix or infix syntax, for task=certify, verify, evaluate and explain.
+        alphabet: its letters.
+        mode: positions (unbounded embedding) or temperature (bounded embedding, scores scaled by the length).
+        step: distance of neighbouring positions' scores; the raw error of a head is at most exp(-step).
+        kernel: dense, sdpa, chunked, scan (softmax), average, leftmost or rightmost (hard attention).
+        dtype: float64, float32, float16 or bfloat16.
+    """
+
+    formula: str = "(S (Q a) (Q b))"
+    alphabet: str = "ab"
+    mode: str = "positions"
+    step: float = 2.0
+    kernel: str = "dense"
+    dtype: str = "float64"
+
+
+@dataclass
+class VerifyConfig:
+    """How to look for a mistake (task=verify).
+
+    Attributes:
+        longest: all strings up to this length are tried.
+        tries: strings made to hurt, of length `length`.
+        length: of those strings; null takes the certified one, up to 256.
+    """
+
+    longest: int = 10
+    tries: int = 10_000
+    length: int | None = None
+
+
+@dataclass
+class SoftenConfig:
+    """Which given hard network to soften (task=soften).
+
+    Attributes:
+        file: npz file with the weights and inputs; the names stand in docs/papers/hard-attention.md.
+        error: how far any output coordinate may be off.
+    """
+
+    file: str | None = None
+    error: float = 0.25
+
+
+@dataclass
+class Config(RunConfig):
+    """All options of `hard-attention`.
+
+    Attributes:
+        task: check, certify, verify, evaluate, soften or explain.
+        string: for task=evaluate and explain.
+    """
+
+    task: str = "check"
+    string: str = "abb"
+    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    verify: VerifyConfig = field(default_factory=VerifyConfig)
+    soften: SoftenConfig = field(default_factory=SoftenConfig)

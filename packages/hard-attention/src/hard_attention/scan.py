@@ -1,0 +1,213 @@
+"""The same softmax in time linear in the length: what each head's weights allow to be summed along the string.
+
+A nearest head's score is `rung_j` or `rung_j - rung_i`, by whether the key is to be looked past: two running sums, whose terms only
+grow. A count's or a sign's keys are zero but for the sink's: one running sum. A comparison's scores are an arithmetic progression.
+The columns, the linear layers and the numbers are those of the module; only the order of the sums is another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from offprints.errors import InputError
+
+from hard_attention.blocks import AttentionBlock, FeedForwardBlock
+from hard_attention.program import MASKS
+from hard_attention.scan_kernels import evaluate
+
+if TYPE_CHECKING:
+    from hard_attention.transformer import FormulaTransformer
+
+_KINDS = ("nearest", "count", "sign", "compare")
+_DIMS = 5
+Floats = NDArray[np.floating]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """What a scan found.
+
+    Attributes:
+        values: (B, n) of the readout.
+        raw: (B, heads, n + 1) what heads wrote before it was rounded.
+    """
+
+    values: torch.Tensor
+    raw: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The module's weights without their zeros.
+
+    Attributes:
+        start: forms of (column, factor): form f is the entries start[f]..start[f + 1]-1.
+        column: of each entry.
+        factor: of each entry.
+        heads: (heads, 3): kind, mask, column written.
+        head_forms: (heads, 11): queries, keys and value as forms; -1 for none.
+        layer_heads: (layers + 1,) where the heads of a layer begin.
+        units: (units,) form of each hidden unit.
+        bias: (units,).
+        layer_units: (layers + 1,) where the units of a layer begin.
+        outputs: (outputs, 2): form over the layer's units, and the column that it is added to.
+        layer_outputs: (layers + 1,) where the outputs of a layer begin.
+        readout: the form of the readout.
+        width: of the residual stream.
+    """
+
+    start: Ints
+    column: Ints
+    factor: Floats
+    heads: Ints
+    head_forms: Ints
+    layer_heads: Ints
+    units: Ints
+    bias: Floats
+    layer_units: Ints
+    outputs: Ints
+    layer_outputs: Ints
+    readout: int
+    width: int
+
+
+def scan(model: FormulaTransformer, ids: torch.Tensor, lengths: torch.Tensor, batch: int = 4096) -> Scanned:
+    """Evaluate a transformer by scans.
+
+    Args:
+        model: with weights in float32 or float64, on the CPU; trained weights are used as they are.
+        ids: (B, n) int64.
+        lengths: (B,) int64.
+        batch: strings at a time.
+
+    Raises:
+        InputError: the weights are of 16 bits or on a GPU, or training has moved them where the sums no longer apply.
+    """
+    dtype = model.letters.weight.dtype
+    if dtype not in (torch.float32, torch.float64) or model.letters.weight.device.type != "cpu":
+        raise InputError("kernel=scan works in float32 and float64 on the CPU; use dense, chunked or sdpa")
+    weights = gather(model)
+    longest = ids.shape[1]
+    alike = bool((lengths == lengths[0]).all())
+    values = np.empty(ids.shape, weights.factor.dtype)
+    raw = np.empty((len(ids), len(weights.heads), longest + 1), weights.factor.dtype)
+    letters = model.letters.weight.detach().numpy()
+    for at in range(0, len(ids), batch):
+        part = slice(at, at + batch)
+        table, beta = model.positions.table(lengths[:1] if alike else lengths[part], longest, model.precision)
+        positions = np.ascontiguousarray(
+            table.to(dtype).numpy().transpose(0, 2, 1)
+        )  # (B or 1, columns, n + 1)
+        refused = evaluate(
+            ids[part].numpy(),
+            lengths[part].numpy(),
+            letters,
+            positions,
+            beta.to(dtype).numpy(),
+            weights.start,
+            weights.column,
+            weights.factor,
+            weights.heads,
+            weights.head_forms,
+            weights.layer_heads,
+            weights.units,
+            weights.bias,
+            weights.layer_units,
+            weights.outputs,
+            weights.layer_outputs,
+            weights.readout,
+            weights.width,
+            values[part],
+            raw[part],
+        )
+        if refused:
+            raise InputError(
+                "kernel=scan: these weights are no longer those of a compiled formula; use dense"
+            )
+    return Scanned(torch.from_numpy(values), torch.from_numpy(raw))
+
+
+def gather(model: FormulaTransformer) -> Weights:
+    """Collect a module's weights."""
+    forms = _Forms()
+    heads: list[list[int]] = []
+    head_forms: list[list[int]] = []
+    units: list[int] = []
+    bias: list[float] = []
+    outputs: list[list[int]] = []
+    layer_heads, layer_units, layer_outputs = [0], [0], [0]
+    for layer in model.layers:
+        for block in layer.attention:  # type: ignore[union-attr]
+            assert isinstance(block, AttentionBlock)
+            read = block.read.tolist()
+            query, key, value = (_numpy(part.weight) for part in (block.query, block.key, block.value))
+            for h, (kind, mask) in enumerate(zip(block.kinds, block.masks, strict=True)):
+                heads.append([_KINDS.index(kind), MASKS.index(mask), block.start + h])
+                rows = range(h * block.dims, (h + 1) * block.dims)
+                none = [-1] * (_DIMS - block.dims)
+                head_forms.append(
+                    [forms.add(query[r], read) for r in rows]
+                    + none
+                    + [forms.add(key[r], read) for r in rows]
+                    + none
+                    + [forms.add(value[h], read)]
+                )
+        first_unit = len(units)
+        for block in layer.feed_forward:  # type: ignore[union-attr]
+            assert isinstance(block, FeedForwardBlock)
+            here = len(units) - first_unit
+            first, second = _numpy(block.hidden.weight), _numpy(block.output.weight)
+            units += [forms.add(row, block.read.tolist()) for row in first]
+            bias += _numpy(block.hidden.bias).tolist()
+            unit = list(range(here, here + len(first)))
+            outputs += [[forms.add(row, unit), block.start + o] for o, row in enumerate(second)]
+        layer_heads.append(len(heads))
+        layer_units.append(len(units))
+        layer_outputs.append(len(outputs))
+    readout = forms.add(_numpy(model.readout.weight)[0], list(range(len(model.program.columns))))
+    dtype = _numpy(model.letters.weight).dtype
+    return Weights(
+        start=np.array(forms.start, np.int64),
+        column=np.array(forms.column, np.int64),
+        factor=np.array(forms.factor, dtype),
+        heads=np.array(heads, np.int64).reshape(-1, 3),
+        head_forms=np.array(head_forms, np.int64).reshape(-1, 2 * _DIMS + 1),
+        layer_heads=np.array(layer_heads, np.int64),
+        units=np.array(units, np.int64),
+        bias=np.array(bias, dtype),
+        layer_units=np.array(layer_units, np.int64),
+        outputs=np.array(outputs, np.int64).reshape(-1, 2),
+        layer_outputs=np.array(layer_outputs, np.int64),
+        readout=readout,
+        width=len(model.program.columns),
+    )
+
+
+class _Forms:
+    """Rows of weights, without zeros, one after the other."""
+
+    def __init__(self) -> None:
+        self.start: list[int] = [0]
+        self.column: list[int] = []
+        self.factor: list[float] = []
+
+    def add(self, row: Floats, columns: list[int]) -> int:
+        """The number of the form; -1 if all is zero."""
+        present = np.flatnonzero(row)
+        if not len(present):
+            return -1
+        self.column += [columns[c] for c in present]
+        self.factor += row[present].tolist()
+        self.start.append(len(self.column))
+        return len(self.start) - 2
+
+
+def _numpy(weight: torch.Tensor) -> Floats:
+    found: Floats = weight.detach().numpy()
+    return found

@@ -1,0 +1,109 @@
+"""The command line end to end, and what it answers to wrong input."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from offprints.testing import Ended, call
+
+from hard_attention import given_files
+from hard_attention.networks import GivenHead, GivenLayer, Network
+
+
+def hard_attention(folder: Path, *options: str) -> Ended:
+    """Call the console script in a folder."""
+    from hard_attention.cli import main
+
+    return call(main, "hard-attention", folder, *options)
+
+
+def metrics(directory: Path) -> dict[str, float]:
+    found: dict[str, float] = json.loads((directory / "results.json").read_text())["metrics"]
+    return found
+
+
+def test_the_main_job_checks_certifies_and_draws(tmp_path):
+    done = hard_attention(tmp_path, "experiment=smoke", "hydra.run.dir=run", "threads=1")
+    assert done.code == 0, done.err
+    found = metrics(tmp_path / "run")
+    assert found["test/exact"] == found["test/labels"] == found["float32/exact"] == 1
+    assert found["certificate/a_star_b_star/bfloat16"] == 15_344
+    assert found["depth/with_rounding"] == 0 < found["depth/without_rounding"]
+    for name in ("certified", "least_temperature", "fixed_temperature", "depth"):
+        assert (tmp_path / "run" / "figures" / f"{name}.png").stat().st_size > 5_000
+    assert (tmp_path / "run" / "languages.tsv").read_text().count("\n") == 4
+
+
+def test_certify_writes_the_argument(tmp_path):
+    done = hard_attention(tmp_path, "task=certify", "model.formula='cl(a) <= cl(b)'", "hydra.run.dir=run")
+    assert done.code == 0, done.err
+    assert "counting" in done.err + done.out or "counts" in done.err + done.out
+    found = metrics(tmp_path / "run")
+    assert found["certificate/float64/dense"] > found["certificate/float32/dense"] > 10**5
+    text = (tmp_path / "run" / "certificate.txt").read_text()
+    assert "bfloat16, dense: right up to length" in text and "sign" in text
+
+
+def test_verify_and_evaluate(tmp_path):
+    options = ["verify.longest=6", "verify.tries=40", "verify.length=20", "hydra.run.dir=run"]
+    done = hard_attention(tmp_path, "task=verify", *options)
+    assert done.code == 0, done.err
+    found = metrics(tmp_path / "run")
+    assert (found["exhaustive/strings"], found["exhaustive/wrong"], found["certificate/refuted"]) == (
+        126,
+        0,
+        0,
+    )
+    done = hard_attention(tmp_path, "task=evaluate", "string=abb", "hydra.run.dir=run2")
+    assert done.code == 0 and metrics(tmp_path / "run2")["evaluate/holds_at_last"] == 1
+    done = hard_attention(tmp_path, "task=evaluate", "checkpoint=run2", "string=aab", "hydra.run.dir=run3")
+    assert done.code == 0 and metrics(tmp_path / "run3")["evaluate/holds_at_last"] == 0
+
+
+def test_explain_writes_one_page(tmp_path):
+    done = hard_attention(tmp_path, "task=explain", "string=abb", "hydra.run.dir=run")
+    assert done.code == 0, done.err
+    page = (tmp_path / "run" / "explanation.html").read_text()
+    assert "(a S b)" in page and page.count("<svg") == 2 and "right up to length 15,344" in page
+    assert "<script" not in page and "http" not in page
+    assert (tmp_path / "run" / "figures" / "head_0.png").is_file()
+
+
+def test_soften_reads_a_file_and_keeps_its_promise(tmp_path):
+    head = GivenHead(np.eye(3)[:1], np.eye(3)[:1], np.eye(3), "future")
+    layer = GivenLayer((head,), np.ones((2, 3)), np.zeros(2), np.ones((3, 2)), np.zeros(3))
+    given_files.write(tmp_path / "net.npz", Network((layer,), "rightmost"), [np.arange(12.0).reshape(4, 3)])
+    done = hard_attention(tmp_path, "task=soften", f"soften.file={tmp_path / 'net.npz'}", "hydra.run.dir=run")
+    assert done.code == 0, done.err
+    found = metrics(tmp_path / "run")
+    assert found["soften/measured"] <= found["soften/bound"] <= 0.25
+    (tmp_path / "bad.npz").write_bytes(b"no zip")
+    for name, reason in (("bad.npz", "not an npz"), ("none.npz", "no such file")):
+        ended = hard_attention(tmp_path, "task=soften", f"soften.file={tmp_path / name}")
+        assert ended.code == 2 and reason in ended.err
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["model.formul=a"], "formul"),
+        (["task=certify", "model.formula='(S (Q a)'"], "not closed"),
+        (["task=certify", "model.formula=c"], "lacks"),
+        (["task=evaluate", "string=xyz"], "not in the alphabet"),
+        (["dataset.name=wikipedia"], "formal-languages"),
+        (["dataset.languages=[dyk1]"], "did you mean dyck1"),
+        (["task=soften"], "soften.file"),
+        (["model.dtype=int8"], "precision int8"),
+        (["experiment=smoke", "model.kernel=flash"], "kernel"),
+        (["task=explain", f"string={'ab' * 40}"], "too long to draw"),
+    ],
+)
+def test_wrong_input_ends_with_status_2_and_one_message(tmp_path, options, reason):
+    ended = hard_attention(tmp_path, *options)
+    assert ended.code == 2
+    assert reason in ended.err
+    assert "Traceback" not in ended.err
