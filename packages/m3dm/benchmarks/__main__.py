@@ -2,7 +2,7 @@
 
     nox -s "bench(m3dm)"                                  the table of docs/benchmarks.md
     nox -s "bench(m3dm)" -- --rounds 3 --threads 1        quicker and noisier
-    nox -s "bench(m3dm)" -- --only coreset align          parts: coreset, align, clean, query, metrics
+    nox -s "bench(m3dm)" -- --only coreset align          parts: coreset, align, clean, query, end, metrics
     nox -s "bench(m3dm)" -- --no-peers                    ours alone
 
 Arrays are seeded random ones, rows of low rank behind tanh, as features of networks are; scans are made up. Answers are compared
@@ -17,10 +17,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from peers import cdist_query, dbscan, dense_alignment, plain_coreset
+from peers import (
+    PublishedOrder,
+    cdist_query,
+    dbscan,
+    dense_alignment,
+    faiss_query,
+    plain_coreset,
+)
 
 from offprints.benchmark import Entry, compared, in_turn, run
 
+from m3dm import FPFH, M3DM, ColourBank, DetectorOptions
 from m3dm.align import alignment
 from m3dm.coreset import greedy_coreset, project
 from m3dm.grouping import farthest_points
@@ -47,19 +55,19 @@ def coreset(options: argparse.Namespace) -> Iterator[Entry]:
         torch.set_num_threads(threads)
         for count in (5_000, 10_000, 20_000):
             rows = project(rows_like_features(count, 768))
+            given = torch.from_numpy(rows)
             works: dict[str, Callable[[], object]] = {
                 "ours": lambda rows=rows, count=count: greedy_coreset(rows, count // 10)
             }
-            peer = "" if options.no_peers else "plain loop, torch"
-            if peer:
-                works[peer] = lambda rows=rows, count=count: plain_coreset(
-                    torch.from_numpy(rows), count // 10
+            if not options.no_peers:
+                works["plain loop, torch"] = lambda given=given, count=count: plain_coreset(
+                    given, count // 10
                 )
                 require(
-                    greedy_coreset(rows, count // 10).tolist() == works[peer](), "the order of the coreset"
+                    greedy_coreset(rows, count // 10).tolist() == works["plain loop, torch"](),
+                    "the order of the coreset",
                 )
-            timings = in_turn(works, min(options.rounds, 3))
-            yield compared("coreset", count, threads, timings["ours"], peer, timings.get(peer))
+            yield from beside("coreset", count, threads, works, min(options.rounds, 3))
 
 
 def align(options: argparse.Namespace) -> Iterator[Entry]:
@@ -116,14 +124,48 @@ def query(options: argparse.Namespace) -> Iterator[Entry]:
             bank = rows_like_features(count, 1_152)
             near = Neighbours(bank)
             works: dict[str, Callable[[], object]] = {"ours": lambda near=near: near.query(patches)}
-            peer = "" if options.no_peers else "torch.cdist"
-            if peer:
+            if not options.no_peers:
                 pair = torch.from_numpy(patches), torch.from_numpy(bank)
-                works[peer] = lambda pair=pair: cdist_query(*pair)
+                works["torch.cdist"] = lambda pair=pair: cdist_query(*pair)
                 same = near.query(patches)[1] == cdist_query(*pair)[1].numpy()
                 require(bool(same.all()), f"nearest rows: {int((~same).sum())} differ")
-            timings = in_turn(works, min(options.rounds, 5))
-            yield compared("query", count, threads, timings["ours"], peer, timings.get(peer))
+                if (library := faiss_query(threads)) is not None:
+                    index = library[1](bank)
+                    works[library[0]] = lambda index=index: index.search(patches, 1)
+            yield from beside("query", count, threads, works, min(options.rounds, 5))
+
+
+def end(options: argparse.Namespace) -> Iterator[Entry]:
+    """From raw scans to verdicts: fit on n good parts and judge four others, by two banks of the same features."""
+    camera = Camera()
+    raw = {
+        (split, kind, number): synthetic_view("potato", Plan(split, kind, number, 2), camera).scan("", kind)
+        for split, kind, numbers in ((0, "good", range(24)), (2, "dent", range(2)), (2, "stain", range(2)))
+        for number in numbers
+    }
+    tests = [scan for (split, *_), scan in raw.items() if split]
+
+    def ours(scans: list[Scan]) -> list[tuple[float, np.ndarray]]:
+        settings = DetectorOptions(mode="rgb+xyz")
+        detector = M3DM(FPFH(), ColourBank(), settings).fit([preprocess(scan) for scan in scans])
+        return [(said.score, said.map) for said in map(detector.inspect, tests)]
+
+    def theirs(scans: list[Scan]) -> list[tuple[float, np.ndarray]]:
+        detector = PublishedOrder().fit(scans)
+        return [detector.predict(scan) for scan in tests]
+
+    for threads in options.threads:
+        torch.set_num_threads(threads)
+        for count in (6, 12, 24):
+            scans = [scan for (split, *_), scan in raw.items() if not split][:count]
+            works: dict[str, Callable[[], object]] = {"ours": lambda scans=scans: ours(scans)}
+            if not options.no_peers:
+                works["published order"] = lambda scans=scans: theirs(scans)
+                for one, other in zip(ours(scans), theirs(scans), strict=True):
+                    # Fusers and blurs differ; the maps must still tell the same story.
+                    alike = float(np.corrcoef(one[1].ravel(), other[1].ravel())[0, 1])
+                    require(alike > 0.9, f"maps: correlation {alike:.3f}")
+            yield from beside("end to end", count, threads, works, min(options.rounds, 3))
 
 
 def metrics(options: argparse.Namespace) -> Iterator[Entry]:
@@ -141,6 +183,15 @@ def metrics(options: argparse.Namespace) -> Iterator[Entry]:
         yield compared("metrics", count, 1, in_turn({"ours": ours}, min(options.rounds, 5))["ours"])
 
 
+def beside(
+    workload: str, size: int, threads: int, works: dict[str, Callable[[], object]], rounds: int
+) -> Iterator[Entry]:
+    """Ours and every peer in turn, a line for each peer."""
+    timings = in_turn(works, rounds)
+    for peer in [name for name in works if name != "ours"] or [""]:
+        yield compared(workload, size, threads, timings["ours"], peer, timings.get(peer))
+
+
 def part_of(camera: Camera) -> Scan:
     """A prepared made-up scan."""
     return preprocess(synthetic_view("bagel", Plan(0, "good", 0, 0), camera).scan("bagel", "good"))
@@ -154,7 +205,14 @@ def require(holds: bool, what: str) -> None:
 
 if __name__ == "__main__":
     run(
-        {"coreset": coreset, "align": align, "clean": clean, "query": query, "metrics": metrics},
+        {
+            "coreset": coreset,
+            "align": align,
+            "clean": clean,
+            "query": query,
+            "end": end,
+            "metrics": metrics,
+        },
         __doc__,
         Path(__file__).with_name("results.json"),
     )

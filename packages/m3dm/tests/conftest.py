@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from offprints.testing import one_thread, recorded
+from offprints.testing import data_folder, one_thread, recorded
 
 from m3dm.preprocess import preprocess
 from m3dm.render import Camera
@@ -32,10 +31,7 @@ def parity() -> Callable[[str], dict[str, np.ndarray]]:
 @pytest.fixture
 def tire() -> Path:
     """The real images of tires of MVTec 3D-AD; skips where they are not there."""
-    root = Path(os.environ.get("OFFPRINTS_DATA", "$OFFPRINTS_DATA")) / "mvtec3d_tire_rgb"
-    if not root.is_dir():
-        pytest.skip(f"no real images at {root}")
-    return root
+    return data_folder("mvtec3d_tire_rgb")
 
 
 @pytest.fixture(scope="session")

@@ -53,7 +53,7 @@ def test_the_main_job_leaves_a_table_figures_and_a_gallery(compared: Path) -> No
         "potato_pro",
     }
     page = (run / "gallery_potato.html").read_text()
-    assert page.count("<article") == 5 and page.count("<canvas") == 5
+    assert page.count("<article") == 9 and page.count("<canvas") == 9
     assert "http" not in page  # nothing is loaded from elsewhere
     results = json.loads((run / "results.json").read_text())
     assert set(results["dataset"]["sha256"]) >= {"mvtec3d-potato-train/mvtec3d-potato-train"}
@@ -131,8 +131,11 @@ def test_from_a_folder_of_good_parts_to_verdicts_on_new_ones(compared: Path, tmp
     )
     assert done.code == 0, done.err
     table = pd.read_csv(tmp_path / "judged" / "predictions.csv").set_index("scan")
-    assert len(table) == 5 and table["p"].between(0, 1).all()
-    # Scan 0 has a dent of the first grade, 4 a stain; 1 to 3 are good. Both banks have their say in the row.
+    assert len(table) == 9 and table["p"].between(0, 1).all()
+    # Dents come first, in three grades, then good ones, then stains.
+    assert table["score"][[1, 2, 8]].min() > table["score"][[3, 4, 5]].max()
+    least = pytest.approx(1 / 7)  # no good part of six scores as high
+    assert table["p_xyz"][2] == least and table["p_rgb"][8] == least
     assert {"p_xyz", "p_rgb", "fired", "verdict"} <= set(table.columns)
     cloud = open3d.io.read_point_cloud(str(tmp_path / "judged" / "ply" / "0.ply"))
     assert len(cloud.points) > 1000
@@ -160,11 +163,12 @@ def test_made_up_scans_are_written_in_both_layouts(tmp_path: Path) -> None:
             "task=synth",
             f"dataset.layout={layout}",
             f"out={layout}",
+            "synthetic.side=100",
             f"hydra.run.dir=run-{layout}",
         )
         assert done.code == 0, done.err
-    assert len(list((tmp_path / "mvtec3d").rglob("*.tiff"))) == 11
-    assert len(list((tmp_path / "eyecandies").rglob("*_depth.png"))) == 11
+    assert len(list((tmp_path / "mvtec3d").rglob("*.tiff"))) == 15
+    assert len(list((tmp_path / "eyecandies").rglob("*_depth.png"))) == 15
 
 
 def test_every_preset_is_one_that_the_command_reads() -> None:

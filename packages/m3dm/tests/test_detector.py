@@ -21,8 +21,9 @@ from m3dm.crossmodal import CrossModal, MappingOptions
 from m3dm.depth import Height
 from m3dm.detector import MODES
 from m3dm.evaluation import evaluate_detector, means
-from m3dm.features import ScanFeatures, extract
+from m3dm.features import ScanFeatures, extract, foreground
 from m3dm.fusion import FusionOptions
+from m3dm.metrics import auroc
 
 
 @pytest.fixture(scope="module")
@@ -40,22 +41,21 @@ def fitted(train: list[ScanFeatures], **options: object) -> M3DM:
 
 
 @pytest.mark.parametrize("mode", list(MODES))
-def test_each_mode_points_at_the_defects_that_it_can_see(train, tests, mode: str) -> None:
+def test_each_mode_points_at_the_defects_that_it_can_see(train, tests, test_scans, mode: str) -> None:
     detector = fitted(train, mode=mode)
     found = [detector.predict_features(scan) for scan in tests]
     assert list(found[0].maps) == list(MODES[mode])
-    sees = {"rgb": (4, 5), "xyz": (2, 3)}.get(mode, (2, 3, 4, 5))
-    for k in sees:
-        inside = found[k].map[tests[k].mask].mean()
-        assert inside > 1.2 * np.median(found[k].map[found[k].map > 0.1]), (mode, k)
-    scores = np.array([said.score for said in found])
-    assert scores[list(sees)].mean() > 1.05 * scores[:2].mean()
+    for k in {"rgb": (4, 5), "xyz": (2, 3)}.get(mode, (2, 3, 4, 5)):
+        part = foreground(test_scans[k])  # beside it every map is 0, which would make any of them look good
+        assert auroc(found[k].map[part], tests[k].mask[part]) > 0.9, (mode, k)
+        assert found[k].score > max(said.score for said in found[:2]), (mode, k)
 
 
 def test_points_say_nothing_of_stains_and_colours_change_no_score_of_points(train, tests, test_scans) -> None:
     detector = fitted(train, mode="xyz")
     stains, good = [detector.predict_features(tests[k]).score for k in (4, 5)], detector.good_scores
-    assert max(stains) < 1.5 * good.max()
+    dents = [detector.predict_features(tests[k]).score for k in (2, 3)]
+    assert max(stains) < 1.5 * good.max() < min(dents)
     repainted = replace(test_scans[2], rgb=np.full_like(test_scans[2].rgb, 90))
     assert detector.predict(repainted).score == detector.predict(test_scans[2]).score
     colours = fitted(train, mode="rgb")
@@ -79,7 +79,7 @@ def test_the_bank_that_fires_is_that_of_the_modality_that_is_odd(train, tests) -
 
 
 def test_held_out_scores_are_not_those_of_banks_that_hold_the_scan(train) -> None:
-    ours, theirs = fitted(train, mode="xyz", ratio_xyz=0.5), fitted(train, mode="xyz", ratio_xyz=0.5, folds=0)
+    ours, theirs = (fitted(train, mode="xyz", ratio_xyz=0.5, fuser="add", folds=folds) for folds in (3, 0))
     own = [theirs.predict_features(scan).score for scan in train]
     scale = theirs.fuser.state["map_scale"] / ours.fuser.state["map_scale"]
     assert np.median(ours.good_scores) > 1.2 * np.median(own) * float(scale[0])
@@ -179,7 +179,7 @@ def test_what_a_detector_cannot_learn_from_is_refused(train, tests, good_scans: 
 
 
 def test_one_good_scan_is_enough_without_folds(train, tests) -> None:
-    detector = fitted(train[:1], folds=0, mode="rgb+xyz")
+    detector = fitted(train[:1], folds=0, fuser="add", mode="rgb+xyz")
     scores = [detector.predict_features(scan).score for scan in tests]
     assert np.isfinite(scores).all()
 
@@ -189,7 +189,7 @@ def test_an_evaluation_judges_each_scan_by_itself(train, tests) -> None:
     whole = evaluate_detector(detector, tests)
     some = evaluate_detector(detector, tests[1:5])
     assert [a.score for a in whole.predictions[1:5]] == [b.score for b in some.predictions]
-    assert whole.report.i_auroc >= 0.75 and whole.report.aupro[0.3] > 0.9
+    assert whole.report.i_auroc == 1 and whole.report.aupro[0.3] > 0.95
     assert set(whole.by_defect) == {"dent", "stain"}
     found = means({"a": whole.metrics(), "b": some.metrics()})
     assert found["aupro"] == pytest.approx((found["a/aupro"] + found["b/aupro"]) / 2)

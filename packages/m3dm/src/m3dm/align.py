@@ -95,7 +95,9 @@ def alignment(
     return csr_array(pool @ weights).astype(np.float32), seen
 
 
-def pool_pixels(values: Floats, valid: Mask, patches: int = 56, pooling: str = "mean") -> tuple[Floats, Mask]:
+def pool_pixels(
+    values: Floats, valid: Mask, patches: int = 56, pooling: str = "mean", step: int = 1
+) -> tuple[Floats, Mask]:
     """Features of patches from features that every point has, such as FPFH.
 
     Args:
@@ -103,15 +105,16 @@ def pool_pixels(values: Floats, valid: Mask, patches: int = 56, pooling: str = "
         valid: (H, H) where they are.
         patches: of a row.
         pooling: as in `alignment`.
+        step: only every step-th row and column can be valid.
 
     Returns:
         (patches², D) float32, and the patches that see a point.
     """
-    pool, seen = _pool_valid(valid, patches, pooling)
+    pool, seen = _pool_valid(valid, patches, pooling, step)
     return (pool @ values).astype(np.float32), seen
 
 
-def _pool_valid(valid: Mask, patches: int, pooling: str) -> tuple[csr_array, Mask]:
+def _pool_valid(valid: Mask, patches: int, pooling: str, step: int = 1) -> tuple[csr_array, Mask]:
     if pooling not in POOLING:
         raise InputError(f"pooling={pooling}: {' or '.join(POOLING)}")
     if valid.shape[0] != valid.shape[1]:
@@ -124,5 +127,5 @@ def _pool_valid(valid: Mask, patches: int, pooling: str) -> tuple[csr_array, Mas
     if pooling == "published":
         some: Mask = share > 1e-9
         return pool, some
-    seen: Mask = share > LEAST
+    seen: Mask = share * step**2 > LEAST
     return csr_array(pool.multiply((seen / np.where(seen, share, 1))[:, None])), seen

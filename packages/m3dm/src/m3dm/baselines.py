@@ -43,7 +43,7 @@ def baseline_options(name: str, options: DetectorOptions) -> DetectorOptions:
     modes = {"btf": "fusion", "patchcore_rgb": "rgb", "fpfh": "xyz"}
     if name not in modes:
         raise InputError(f"{name} is no mode of the detector: {', '.join(modes)}")
-    return replace(options, mode=modes[name], fusion="concat")
+    return replace(options, mode=modes[name], fusion="plain")
 
 
 class DepthStatistics:

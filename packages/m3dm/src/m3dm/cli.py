@@ -125,7 +125,7 @@ def predict(config: Config, run: Run) -> Results:
         if len(detector.good_scores)
         else None
     )
-    highest = max(chosen.value if chosen else 0.0, max(said.score for _, said in rows))
+    highest = figures.brightest([said.score for _, said in rows] + ([chosen.value] if chosen else []))
     table = pd.DataFrame([_row(said, chosen) for _, said in rows]).sort_values("score", ascending=False)
     table.to_csv(run.directory / "predictions.csv", index=False)
     for scan, said in rows:
@@ -185,7 +185,7 @@ def _draw(
 ) -> None:
     """Figures of one category: of the last mode, which has the most banks, and of all modes together."""
     said = judged.evaluations[modes[-1]].predictions
-    highest = float(np.quantile([prediction.score for prediction in said], 0.9))
+    highest = figures.brightest([float(np.quantile([prediction.score for prediction in said], 0.9))])
     run.figure(f"{category.name}_scores", figures.score_histograms(said, judged.kinds))
     curves = {
         mode: OverlapCurve(np.stack([its.map for its in judged.evaluations[mode].predictions]), judged.masks)

@@ -1,4 +1,7 @@
-"""Colours and their derivatives at three scales: 36 numbers for every pixel that need no training.
+"""Lightness, hue and their changes at three scales: 36 numbers for every pixel that need no training.
+
+They look at logarithms, in opponent colours: light and shade multiply all three channels, so that they move lightness alone and leave
+red-green and blue-yellow where they are. What is of another material moves those.
 
 Filters look at the part alone: outside it there is no colour, and a filter's weights there are shared out to the rest.
 """
@@ -11,25 +14,28 @@ import numpy as np
 from scipy import ndimage
 
 from m3dm.align import pool_pixels
-from m3dm.arrays import Floats, Mask
-from m3dm.features import PatchFeatures, foreground
+from m3dm.arrays import Colours, Floats, Mask
+from m3dm.features import MARGIN, PatchFeatures, continued, foreground, interior
 from m3dm.scan import Scan, ScanError
 
 SCALES = (1.0, 2.0, 4.0)
-_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
+DARK = 0.04
+"""Added before the logarithm: ten grey levels, so that noise in the dark does not count as colour."""
 
 
 @dataclass(frozen=True)
 class ColourBank:
-    """Smoothed colours, first and second derivatives of luminance, and differences of scales.
+    """Smoothed opponent colours, first and second derivatives of lightness, and differences of scales.
 
     Attributes:
         patches: of a row.
         pooling: mean or published, see `align.alignment`.
+        margin: pixels at the outline that are left out, see `features.interior`.
     """
 
     patches: int = 56
     pooling: str = "mean"
+    margin: int = MARGIN
 
     modality = "rgb"
     standardise = True
@@ -42,21 +48,19 @@ class ColourBank:
         """
         if scan.rgb is None:
             raise ScanError(f"{scan.name}: no rgb; the colour bank describes images")
-        part = foreground(scan)
+        part = interior(foreground(scan), self.margin)
         values, seen = pool_pixels(self.at_pixels(scan.rgb, part), part, self.patches, self.pooling)
         return PatchFeatures(values, (self.patches, self.patches), seen)
 
-    def at_pixels(self, rgb: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], part: Mask) -> Floats:
+    def at_pixels(self, rgb: Colours, part: Mask) -> Floats:
         """(N, 36) features of the pixels of a part.
 
         Args:
             rgb: (H, W, 3).
             part: (H, W).
         """
-        colours = rgb.astype(np.float32) / 255
-        # Derivatives across the outline would tell of the background: outside, luminance goes on as it is at the nearest pixel.
-        inside = ndimage.distance_transform_edt(~part, return_distances=False, return_indices=True)
-        light = (colours @ _LUMINANCE)[tuple(inside)] if part.any() else colours @ _LUMINANCE
+        colours = opponent(rgb)
+        light = continued(colours[..., 0], part)
         weight = part.astype(np.float32)
         smooth = [_smooth(colours, weight, sigma)[part] for sigma in SCALES]
         slopes = [self._slopes(light, sigma, part) for sigma in SCALES]
@@ -73,6 +77,16 @@ class ColourBank:
 
     def describe(self) -> dict[str, object]:
         return {"kind": "colour", **asdict(self)}
+
+
+def opponent(rgb: Colours) -> Floats:
+    """(H, W, 3) lightness, red-green and blue-yellow, in natural logarithms.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+    """
+    red, green, blue = np.moveaxis(np.log(rgb.astype(np.float32) / 255 + np.float32(DARK)), -1, 0)
+    return np.stack([(red + green + blue) / 3, red - green, blue - (red + green) / 2], -1)
 
 
 def _smooth(colours: Floats, weight: Floats, sigma: float) -> Floats:

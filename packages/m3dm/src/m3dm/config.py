@@ -20,7 +20,7 @@ class DatasetConfig:
 
     Attributes:
         layout: synthetic (made up), mvtec3d, eyecandies or folder (good parts of one's own, for task=fit).
-        root: folder of the categories, or the folder of good parts; null makes synthetic ones in the cache.
+        root: folder of the categories, here or in $OFFPRINTS_DATA, or the folder of good parts; null makes synthetic ones in the cache.
         categories: which of them; null takes all that are there.
         shots: good scans that are learnt from, the first ones; 0 takes all.
         light: which of Eyecandies' six images.

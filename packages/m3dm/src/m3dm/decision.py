@@ -72,7 +72,7 @@ class Published(Fuser):
     def fit(self, scores: Floats, maps: Floats) -> Published:
         weights = np.ones(scores.shape[1]) if self.weights is None else np.asarray(self.weights, float)
         for key, rows in (("score", scores), ("map", maps.reshape(-1, maps.shape[-1]))):
-            coefficients = self._machine(np.asarray(rows, np.float64) * weights)
+            coefficients = self._machine(rows * weights.astype(rows.dtype))
             self.state[f"{key}_weights"] = coefficients * weights
         return self
 
@@ -96,14 +96,14 @@ class Published(Fuser):
 
 
 class Add(Fuser):
-    """The sum, each bank divided by its mean score of good pixels."""
+    """The sum, each bank divided by its usual peak on a good part: what a bank says on every good part anyway counts as 1."""
 
     name = "add"
 
     def fit(self, scores: Floats, maps: Floats) -> Add:
         self.state = {
             "score_scale": _positive(scores.mean(0, dtype=np.float64)),
-            "map_scale": _positive(maps.reshape(-1, maps.shape[-1]).mean(0, dtype=np.float64)),
+            "map_scale": _positive(_peaks(maps).mean(0)),
         }
         return self
 
@@ -120,7 +120,7 @@ class Add(Fuser):
 
 
 class Maximum(Add):
-    """The highest, each bank divided by its mean score of good pixels."""
+    """The highest, each bank divided by its usual peak on a good part."""
 
     name = "max"
 
@@ -134,16 +134,19 @@ class Maximum(Add):
 
 
 class Calibrated(Fuser):
-    """Standard deviations above the mean of good parts: summed over banks for pixels, the highest for images."""
+    """The highest of the banks, each in standard deviations above its usual peak on a good part.
+
+    The peak of a map of 0 is what good parts have; a bank whose peaks differ from one good part to the next has to say more.
+    """
 
     name = "calibrated"
 
     def fit(self, scores: Floats, maps: Floats) -> Calibrated:
         if len(scores) < 2:
             raise InputError("fuser=calibrated needs two good scans or more to know how their scores spread")
-        for key, rows in (("score", scores), ("map", maps.reshape(-1, maps.shape[-1]))):
-            self.state[f"{key}_mean"] = rows.mean(0, dtype=np.float64)
-            self.state[f"{key}_std"] = _positive(rows.std(0, dtype=np.float64))
+        for key, rows in (("score", np.asarray(scores, np.float64)), ("map", _peaks(maps))):
+            self.state[f"{key}_mean"] = rows.mean(0)
+            self.state[f"{key}_std"] = _positive(rows.std(0))
         return self
 
     def score(self, scores: Floats) -> Floats:
@@ -151,7 +154,7 @@ class Calibrated(Fuser):
         return found
 
     def map(self, maps: Floats) -> Floats:
-        found: Floats = self.parts(maps).sum(-1)
+        found: Floats = self.parts(maps).max(-1)
         return found
 
     def parts(self, maps: Floats) -> Floats:
@@ -212,6 +215,12 @@ def fuser_named(name: str) -> Fuser:
     if name not in FUSERS:
         raise InputError(f"fuser={name}: {', '.join(FUSERS)}")
     return FUSERS[name]()
+
+
+def _peaks(maps: Floats) -> Floats:
+    """(n, B) float64, the highest score of each bank on each scan."""
+    found: Floats = maps.max((1, 2)).astype(np.float64)
+    return found
 
 
 def _positive(scale: Floats) -> Floats:

@@ -46,8 +46,8 @@ class DetectorOptions:
 
     Attributes:
         mode: rgb, xyz, fusion, rgb+xyz or full.
-        fusion: concat (features side by side) or uff (the paper's trained fusion).
-        fuser: add, max, calibrated, mahalanobis or published (the paper's one-class machines).
+        fusion: concat (features side by side), plain (as BTF has them) or uff (the paper's trained fusion).
+        fuser: calibrated, add, max, mahalanobis or published (the paper's one-class machines).
         ratio_xyz: share of the patches that the bank of points keeps.
         ratio_rgb: of colours.
         ratio_fusion: of fused features.
@@ -66,7 +66,7 @@ class DetectorOptions:
 
     mode: str = "full"
     fusion: str = "concat"
-    fuser: str = "add"
+    fuser: str = "calibrated"
     ratio_xyz: float = 0.1
     ratio_rgb: float = 0.1
     ratio_fusion: float = 0.1
@@ -84,7 +84,7 @@ class DetectorOptions:
     def __post_init__(self) -> None:
         for name, known in (
             ("mode", tuple(MODES)),
-            ("fusion", ("concat", "uff")),
+            ("fusion", ("concat", "plain", "uff")),
             ("image_score", ("peak", "published")),
             ("normalisation", ("own", "published")),
         ):
@@ -230,7 +230,7 @@ class M3DM:
         if options.folds > len(features) and options.folds:
             raise InputError(
                 f"folds={options.folds} need as many scans; there are {len(features)}. "
-                "With one scan use folds=0: its fuser then learns from distances to itself, and there are no p-values"
+                "With one scan use folds=0 fuser=add: the fuser then learns from distances to itself, and there are no p-values"
             )
         modalities = [name for name in ("xyz", "rgb") if getattr(self, name) is not None]
         for name in modalities:

@@ -27,6 +27,12 @@ def heat_colours(values: Floats, low: float, high: float) -> Colours:
     return found
 
 
+def brightest(values: Sequence[float]) -> float:
+    """The score that is shown brightest: the highest, or 1 where none is above 0, as when all parts are good."""
+    highest = max(values, default=0.0)
+    return float(highest) if highest > 0 else 1.0
+
+
 def depth_colours(scan: Scan) -> Colours:
     """(H, W, 3) grey levels of height; black where there is no point."""
     shown = np.zeros((*scan.size, 3), np.uint8)
@@ -50,7 +56,7 @@ def examples(rows: Sequence[tuple[Scan, Prediction]], highest: float) -> Figure:
     titles = ["image", "depth", "truth", *banks, "fused"]
     figure = Figure(figsize=(1.7 * len(titles), 1.75 * len(rows)), layout="constrained")
     grid = figure.subplots(len(rows), len(titles), squeeze=False)
-    peaks = {bank: max(float(said.maps[bank].max()) for _, said in rows) for bank in banks}
+    peaks = {bank: brightest([float(said.maps[bank].max()) for _, said in rows]) for bank in banks}
     for axes, (scan, said) in zip(grid, rows, strict=True):
         truth = scan.mask if scan.mask is not None else np.zeros(scan.size, bool)
         shown = [

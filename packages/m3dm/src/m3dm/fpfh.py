@@ -13,7 +13,7 @@ import numpy as np
 
 from m3dm.align import pool_pixels
 from m3dm.arrays import Floats, Mask
-from m3dm.features import PatchFeatures
+from m3dm.features import MARGIN, PatchFeatures, interior
 from m3dm.scan import Scan, ScanError, has_point
 
 
@@ -30,17 +30,19 @@ class FPFH:
         orient: turn normals to the camera; without it their sign, and with it the histogram, is arbitrary, as published.
         patches: of a row.
         pooling: mean or published, see `align.alignment`.
+        margin: pixels at the outline whose histograms are left out, see `features.interior`; their points still count for others.
         rule: which pixels have a point: any or all coordinates not 0, as published.
     """
 
-    normal_radius: float = 0.004
-    normal_neighbours: int = 60
-    radius: float = 0.010
-    neighbours: int = 100
-    step: int = 1
+    normal_radius: float = 0.006
+    normal_neighbours: int = 16
+    radius: float = 0.012
+    neighbours: int = 40
+    step: int = 2
     orient: bool = True
     patches: int = 56
     pooling: str = "mean"
+    margin: int = MARGIN
     rule: str = "any"
 
     modality = "xyz"
@@ -61,7 +63,10 @@ class FPFH:
             chosen = np.zeros_like(valid)
             chosen[:: self.step, :: self.step] = True
             valid = valid & chosen
-        values, seen = pool_pixels(self.at_points(scan.xyz, valid), valid, self.patches, self.pooling)
+        inner = interior(has_point(scan.xyz, self.rule), self.margin) & valid
+        values, seen = pool_pixels(
+            self.at_points(scan.xyz, valid)[inner[valid]], inner, self.patches, self.pooling, self.step
+        )
         return PatchFeatures(values, (self.patches, self.patches), seen)
 
     def at_points(self, xyz: Floats, valid: Mask) -> Floats:
@@ -92,7 +97,9 @@ PUBLISHED = FPFH(
     radius=0.25,
     neighbours=100,
     orient=False,
+    step=1,
     pooling="published",
+    margin=0,
     rule="all",
 )
 """The settings of BTF."""

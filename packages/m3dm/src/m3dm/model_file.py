@@ -61,6 +61,8 @@ def save_model(detector: M3DM, path: Path | str) -> None:
         tensors[f"standard.{name}.scale"] = torch.from_numpy(standard.scale)
     for key, value in detector.fuser.state.items():
         tensors[f"fuser.{key}"] = torch.from_numpy(np.asarray(value, np.float64))
+    if "fusion" in detector.banks and detector.fusion.scales is not None:
+        tensors["side_by_side.scales"] = torch.tensor(detector.fusion.scales, dtype=torch.float64)
     if "fusion" in detector.banks and detector.fusion.network is not None:
         tensors |= {f"fusion.{key}": value for key, value in detector.fusion.network.state_dict().items()}
     backbones = {name: found for name in ("xyz", "rgb") if (found := getattr(detector, name)) is not None}
@@ -139,6 +141,9 @@ def _restored(
     for name in backbones:
         parts = _under(tensors, f"standard.{name}.")
         detector.standards[name] = Standard(parts["mean"].numpy(), parts["scale"].numpy())
+    if "fusion" in options.banks and options.fusion != "uff":
+        one, other = tensors["side_by_side.scales"].tolist()
+        detector.fusion.scales = one, other
     detector.fuser.state = {key: value.numpy() for key, value in _under(tensors, "fuser.").items()}
     detector.good_scores = tensors["good_scores"].numpy()
     detector.good_bank_scores = tensors["good_bank_scores"].numpy()

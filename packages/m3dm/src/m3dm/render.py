@@ -15,6 +15,9 @@ from m3dm.arrays import Colours, Floats, Mask
 from m3dm.scan import Scan
 from m3dm.shapes import Surface
 
+DEPTH_NOISE, COLOUR_NOISE = 0.00012, 0.008
+"""Standard deviations of a pixel's noise: metres along the ray, and of a colour (of 1)."""
+
 
 @dataclass(frozen=True)
 class Camera:
@@ -34,8 +37,8 @@ class Camera:
     height: float = 0.45
     width: float = 0.13
     projector: float = 0.12
-    depth_noise: float = 0.00012
-    colour_noise: float = 0.008
+    depth_noise: float = DEPTH_NOISE
+    colour_noise: float = COLOUR_NOISE
     missing: float = 0.01
 
     @property

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from offprints.app import Run
-from offprints.errors import InputError
+from offprints.data import data_root
+from offprints.errors import InputError, MissingFile
 from offprints.training import reported
 
 from m3dm.baselines import BASELINES, DepthStatistics, Detector, baseline_options
@@ -69,6 +70,7 @@ def category_scans(config: Config, run: Run) -> list[CategoryScans]:
         raise InputError(
             f"dataset.layout={dataset.layout} needs dataset.root=PATH, the folder of the categories"
         )
+    root = str(data_set(root))
     found = []
     for name in dataset.categories or categories(root):
         train, test = (raw_scans(config, root, name, split) for split in ("train", "test"))
@@ -82,6 +84,18 @@ def category_scans(config: Config, run: Run) -> list[CategoryScans]:
         kept = train[:shots] if shots else train
         found.append(CategoryScans(name, prepared(kept, config.prepare), prepared(test, config.prepare)))
     return found
+
+
+def data_set(root: str) -> Path:
+    """A folder of categories: one that is there, or of that name among the data sets.
+
+    Raises:
+        MissingFile: neither is there.
+    """
+    for place in (Path(root), data_root() / root):
+        if place.is_dir():
+            return place
+    raise MissingFile(f"no folder {root}, nor {data_root() / root}; $OFFPRINTS_DATA says where data sets lie")
 
 
 def raw_scans(config: Config, root: str, category: str, split: str) -> Scans:
@@ -108,7 +122,7 @@ def good_parts(config: Config, run: Run) -> Scans:
     else:
         if dataset.root is None or not dataset.categories or len(dataset.categories) != 1:
             raise InputError("task=fit needs dataset.root=PATH and one category: dataset.categories=[NAME]")
-        scans = raw_scans(config, dataset.root, dataset.categories[0], "train")
+        scans = raw_scans(config, str(data_set(dataset.root)), dataset.categories[0], "train")
     run.dataset(scans.name, scans.checksums())
     return prepared(scans[: dataset.shots] if dataset.shots else scans, config.prepare)
 

@@ -23,8 +23,11 @@ from offprints.training import EpochLoop, LoopOptions, Outcome
 
 from m3dm.align import LEAST
 from m3dm.arrays import Colours, Mask
-from m3dm.features import PatchFeatures, foreground, pooled
+from m3dm.features import MARGIN, PatchFeatures, continued, foreground, interior, pooled
 from m3dm.scan import Scan, ScanError
+
+_DARK = 0.02
+"""Added before the logarithm: five grey levels, so that noise in the dark does not count as contrast."""
 
 
 @dataclass
@@ -35,7 +38,8 @@ class SmallNetOptions(LoopOptions):
         width: channels of the last layer: numbers of a feature.
         temperature: of the contrast.
         places: of a scan that contrast in one step.
-        jitter: of brightness and of each colour channel.
+        jitter: of brightness, in natural logarithms; a third of it of each colour channel.
+        noise: standard deviation that is added to a pixel, of 1.
     """
 
     epochs: int = 40
@@ -46,7 +50,8 @@ class SmallNetOptions(LoopOptions):
     width: int = 64
     temperature: float = 0.1
     places: int = 512
-    jitter: float = 0.15
+    jitter: float = 0.1
+    noise: float = 0.005
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -58,15 +63,22 @@ class SmallNetOptions(LoopOptions):
 
 
 class ConvNet(nn.Module):
-    """Four convolutions, two of which halve the image; features of 4 x 4 pixels that see 31 x 31.
+    """Four convolutions, two of which halve the image; features of 4 x 4 pixels that see 29 x 29.
+
+    They look at logarithms, on the scale of the good scans: twice the light is the same step for a black part as for a white one.
 
     Args:
         width: channels of the last one.
     """
 
+    mean: Tensor
+    scale: Tensor
+
     def __init__(self, width: int = 64) -> None:
         super().__init__()
         half = width // 2
+        self.register_buffer("mean", torch.zeros(3))
+        self.register_buffer("scale", torch.ones(3))
         self.layers = nn.Sequential(
             nn.Conv2d(3, half, 5, 2, 2),
             nn.GELU(),
@@ -79,9 +91,16 @@ class ConvNet(nn.Module):
         self.head = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, width, H/4, W/4) features of (B, 3, H, W) images in [-1, 1]."""
-        found: Tensor = self.layers(images)
+        """(B, width, H/4, W/4) features of (B, 3, H, W) images in [0, 1]."""
+        standard = (torch.log(images + _DARK) - self.mean[:, None, None]) / self.scale[:, None, None]
+        found: Tensor = self.layers(standard)
         return found
+
+    def learn_scale(self, pixels: Tensor) -> None:
+        """Take mean and scale from (N, 3) pixels of good parts, in [0, 1]."""
+        logs = torch.log(pixels + _DARK)
+        self.mean.copy_(logs.mean(0))
+        self.scale.copy_(logs.std(0).clamp_min(0.05))
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,11 +133,10 @@ class SmallNet:
             raise ScanError(
                 f"{scan.name}: {scan.size[0]} x {scan.size[1]} pixels are no multiple of 4: prepare it first"
             )
-        found = self.network(as_input(scan.rgb)[None])[0]
+        part = interior(foreground(scan), MARGIN)
+        found = self.network(as_input(continued(scan.rgb, part))[None])[0]
         grid = (found.shape[1], found.shape[2])
-        return PatchFeatures(
-            found.flatten(1).T.contiguous().numpy(), grid, pooled(foreground(scan), grid, LEAST)
-        )
+        return PatchFeatures(found.flatten(1).T.contiguous().numpy(), grid, pooled(part, grid, LEAST))
 
     def describe(self) -> dict[str, object]:
         weights = torch.cat([value.flatten() for value in self.network.state_dict().values()])
@@ -171,7 +189,7 @@ class SmallNetTrainer(EpochLoop[int]):
             raise InputError("no image of a good part to train on")
         self.options = options or SmallNetOptions()
         self.network = network
-        self.images = [as_input(image) for image in images]
+        self.images = [as_input(continued(image, part)) for image, part in zip(images, parts, strict=True)]
         self.parts = [torch.from_numpy(part) for part in parts]
         self.generator = torch.Generator().manual_seed(seed)
         made_of = fingerprint(
@@ -225,10 +243,10 @@ class SmallNetTrainer(EpochLoop[int]):
 
     def _looked(self, image: Tensor, draws: torch.Generator, turn: int, flip: bool) -> Tensor:
         """The image in another light, with noise, turned."""
-        jitter = self.options.jitter
-        gain = 1 + jitter * (2 * torch.rand(3, 1, 1, generator=draws) - 1)
-        shift = jitter * (2 * torch.rand(3, 1, 1, generator=draws) - 1)
-        noisy = image * gain + shift + 0.02 * torch.randn(image.shape, generator=draws)
+        light, tint = (2 * torch.rand(n, 1, 1, generator=draws) - 1 for n in (1, 3))
+        gain = torch.exp(self.options.jitter * (light + tint / 3))
+        noisy = image * gain + self.options.noise * torch.randn(image.shape, generator=draws)
+        noisy = noisy.clamp_min(0)
         turned = torch.rot90(noisy, turn, (1, 2))
         return turned.flip(2) if flip else turned
 
@@ -255,16 +273,17 @@ def train_smallnet(
         torch.manual_seed(seed)
         network = ConvNet(options.width)
     images = [scan.rgb for scan in scans if scan.rgb is not None]
-    trainer = SmallNetTrainer(
-        network, images, [foreground(scan) for scan in scans], options, seed=seed, **told
-    )
+    parts = [interior(foreground(scan), MARGIN) for scan in scans]
+    pixels = np.concatenate([image[part] for image, part in zip(images, parts, strict=True)])
+    network.learn_scale(torch.from_numpy(pixels).float() / 255)
+    trainer = SmallNetTrainer(network, images, parts, options, seed=seed, **told)
     outcome = trainer.fit()
     return SmallNet(network.eval(), options.width, len(scans)), outcome
 
 
 def as_input(rgb: Colours) -> Tensor:
-    """(3, H, W) in [-1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1))).float() / 127.5 - 1
+    """(3, H, W) in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1))).float() / 255
 
 
 def _unturned(features: Tensor, turn: int, flip: bool) -> Tensor:
