@@ -105,6 +105,9 @@ def score_histograms(predictions: Sequence[Prediction], kinds: Sequence[str]) ->
         )
     if scores[GOOD]:
         axes.axvline(max(scores[GOOD]), color=GREY, linestyle=":")
+    axes.set_xscale(
+        "symlog", linthresh=brightest(scores[GOOD])
+    )  # scores of coarse defects are a hundred times as high
     axes.set_yticks(range(len(names)), names)
     axes.set(xlabel="score (dotted: the highest of a good part)", ylim=(len(names) - 0.5, -0.5))
     return figure
