@@ -1,0 +1,5 @@
+"""`python -m m3dm`, as torchrun starts it."""
+
+from m3dm.cli import main
+
+main()
