@@ -20,7 +20,7 @@ from hard_attention.randomised import random_formula
 from hard_attention.recurrence import evaluate
 from hard_attention.searching import search
 from hard_attention.simplification import simplify
-from hard_attention.softening import Softened, decided, error_recursion, soften
+from hard_attention.softening import Softened, decided, error_recursion, every_input, soften
 from hard_attention.transformer import BeyondCertificate, FormulaTransformer, compile_formula
 from hard_attention.verification import Verified, verify
 
@@ -58,6 +58,7 @@ __all__ = [
     "error_recursion",
     "evaluate",
     "evaluate_all",
+    "every_input",
     "exact_run",
     "explain_page",
     "formula",

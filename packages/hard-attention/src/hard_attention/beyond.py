@@ -149,6 +149,8 @@ class Curve:
 def error_curve(probe: Probe, precision: str, longest: int, points: int, count: int, seed: int) -> Curve:
     """Measure a head's error at the last position, at lengths evenly apart on a logarithmic scale and around the certified one.
 
+    Lengths are even: only then can the letters of two kinds be equally many, which is where counts are told apart least.
+
     Args:
         probe: a formula with one head that decides.
         precision: the format.
@@ -160,8 +162,8 @@ def error_curve(probe: Probe, precision: str, longest: int, points: int, count: 
     model = compile_formula(probe.formula, probe.alphabet, dtype=precision_of(precision).dtype)
     certified = certify(model).length
     rng = np.random.default_rng(seed)
-    lengths = set(np.geomspace(4, longest, points).astype(int).tolist())
-    lengths |= {n for n in (certified, certified + 2, int(1.1 * certified)) if n <= longest}
+    wanted = [*np.geomspace(4, longest, points), certified, certified + 2, 1.1 * certified]
+    lengths = {2 * int(n / 2) for n in wanted if n <= longest}
     errors = [_error(model, hard_strings(rng, count, n, len(probe.alphabet))) for n in sorted(lengths)]
     return Curve(probe.name, precision, certified, tuple(sorted(lengths)), tuple(errors))
 

@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from hard_attention import single_heads
@@ -101,11 +102,11 @@ def certified_lengths(certificates: Mapping[str, Sequence[Certificate]]) -> Figu
 
 
 def error_curves(curves: Sequence[Curve]) -> Figure:
-    """The error of heads by length and format; certified lengths are dotted lines, and nothing may reach 1/4 before its own."""
+    """The error of heads by length and format; dotted lines are certified lengths, before which no error may reach 1/4."""
     names = list(dict.fromkeys(curve.name for curve in curves))
-    figure = Figure(figsize=(4.2 * len(names), 4), layout="constrained")
+    figure = Figure(figsize=(4.2 * len(names), 4.4), layout="constrained")
+    longest = max(n for curve in curves for n in curve.lengths)
     for axes, name in zip(np.atleast_1d(figure.subplots(1, len(names), sharey=True)), names, strict=True):
-        longest = max(n for curve in curves for n in curve.lengths)
         for curve in (c for c in curves if c.name == name):
             color, mark = FORMATS[curve.precision]
             shown = np.maximum(curve.errors, 1e-9)
@@ -113,14 +114,13 @@ def error_curves(curves: Sequence[Curve]) -> Figure:
                 curve.lengths, shown, mark, color=color, label=curve.precision, markersize=4, linewidth=1
             )
             if curve.certified <= longest:
-                axes.axvline(curve.certified, color=color, linestyle=":", linewidth=1.2)
-        axes.axhline(0.25, color="black", linewidth=0.8)
-        axes.text(4, 0.28, "1/4: rounding ends", fontsize=8)
+                label = f"certified: {curve.certified:,}"
+                axes.axvline(curve.certified, color=color, linestyle=":", linewidth=1.2, label=label)
+        axes.axhline(0.25, color="black", linewidth=0.8, label="1/4, where rounding ends")
         if name == "since":
-            axes.axhline(math.exp(-2), color=GREY, linewidth=0.8, linestyle="--")
-            axes.text(4, math.exp(-2) * 0.72, "exp(-b), b = 2", fontsize=8, color="#5d6870")
-        axes.set(xscale="log", yscale="log", xlabel="length n", title=name, ylim=(5e-10, 2))
-        axes.legend(frameon=False, fontsize=8, loc="lower left")
+            axes.axhline(math.exp(-2), color=GREY, linestyle="--", linewidth=0.8, label="exp(-b), b = 2")
+        axes.set(xscale="log", yscale="log", xlabel="length n", title=name, ylim=(5e-10, 3))
+        axes.legend(frameon=False, fontsize=7, loc="lower left")
     figure.axes[0].set_ylabel("largest raw error at the last position")
     return figure
 
@@ -141,6 +141,7 @@ def shares_right(shares: pd.DataFrame) -> Figure:
         axes.set(xscale="log", xlabel="length n", title=name)
         axes.set_xticks(list(mine.index), [str(n) for n in mine.index])
         axes.minorticks_off()
+        axes.set_ylim(min(0.9, float(shares["right"].min()) - 0.02), 1.01)
         axes.legend(frameon=False, fontsize=7, loc="lower left")
     figure.axes[0].set_ylabel("share of right positions")
     return figure
@@ -168,6 +169,7 @@ def gaps(survey: Survey) -> Figure:
     axes = figure.add_subplot()
     bins = np.geomspace(survey.gaps.min() * 0.99, survey.gaps.max() * 1.01, 24).tolist()
     axes.hist(survey.gaps, bins=bins, color=MODEL)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xscale="log", xlabel="gap: largest score less the next, the least of a head", ylabel="heads")
     return figure
 
@@ -198,7 +200,7 @@ def bounds_and_errors(survey: Survey) -> Figure:
         yscale="log",
         xlabel="inverse temperature beta, times the least gap",
         ylabel="largest error of an output",
-        ylim=(1e-14, 1e8),
+        ylim=(1e-14, 1e4),
     )
     axes.legend(frameon=False, loc="lower left")
     return figure

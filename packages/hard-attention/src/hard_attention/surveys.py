@@ -48,7 +48,7 @@ def survey(networks: int = 24, n: int = 6, seed: int = 0) -> Survey:
         seed: of weights and inputs.
     """
     rng = np.random.default_rng(seed)
-    sharpness = np.geomspace(2, 256, 15)
+    sharpness = np.geomspace(2, 64, 16)
     gaps: list[float] = []
     measured: list[list[float]] = []
     bounds: list[list[float]] = []
