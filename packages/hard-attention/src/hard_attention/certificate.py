@@ -300,9 +300,12 @@ def _quotient_error(most: float, n: int, form: Precision, kernel: str) -> float:
     if not most:
         return 0.0
     u = form.accumulator_unit
-    if kernel == "sdpa":  # weights may be rounded, too, and sums of rounded weights are not whole
-        return most * (2 * form.unit + u + 2 * most * (n + 1) ** 2 * u)
-    return math.ldexp(form.unit, math.ceil(math.log2(most)) - 1) + 2 * most * u
+    error = math.ldexp(form.unit, math.ceil(math.log2(most)) - 1) + 2 * most * u
+    if (
+        kernel == "sdpa"
+    ):  # weights may be rounded, too, and a sum of n rounded ones errs by n units of their sum
+        error += most * (form.unit + 2 * (n + 1) * u)
+    return error
 
 
 _BOUNDS: dict[str, Callable[[Head, int, Precision, str, float, float], _Bound]] = {
