@@ -228,7 +228,7 @@ def beyond(config: Config, run: Run) -> Results:
     metrics["certificate/refuted"] = float(len(refuted))
     curves = [
         beyond_certificates.error_curve(
-            probe, precision, options.longest, options.points, options.tries, config.seed
+            probe, precision, options.curves, options.points, options.tries, config.seed
         )
         for probe in beyond_certificates.CURVES
         for precision in PRECISIONS

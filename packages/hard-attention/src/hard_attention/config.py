@@ -93,7 +93,8 @@ class BeyondConfig:
         longest: length of the longest string.
         count: strings of each kind, language and length.
         blocks: of alternating blocks, so many for each language.
-        points: lengths of the curves of errors.
+        curves: of the curves of errors at the last position, the longest length.
+        points: how many lengths these curves have.
         tries: strings made to hurt, at each point of these curves.
         lengths: at which the share of right positions is measured.
     """
@@ -103,6 +104,7 @@ class BeyondConfig:
     longest: int = 800
     count: int = 2
     blocks: list[int] = field(default_factory=lambda: [3])
+    curves: int = 800
     points: int = 12
     tries: int = 100
     lengths: list[int] = field(default_factory=lambda: [48, 96, 192])
