@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
 
+from hard_attention import BeyondCertificate
 from hard_attention.certificate import SOFT_KERNELS, certify
+from hard_attention.last_position import last_position
 from hard_attention.precision import PRECISIONS, ladder, rungs
 from hard_attention.recurrence import evaluate
+from hard_attention.searching import search
 from hard_attention.transformer import compile_formula
-from hard_attention.verification import search, verify
+from hard_attention.verification import verify
 
 SINCE = "(S (Q a) (Q b))"
 MAJORITY = "(lt (cl (Q b)) (cl (Q a)))"
@@ -118,7 +123,7 @@ def test_verify_is_exhaustive_and_finds_a_broken_model():
     found = verify(model, 8)
     assert found.strings == 2**9 - 2 and found.wrong == 0 and found.largest_raw_error <= np.exp(-2)
     with torch.no_grad():
-        model.layers[-1].attention[0].key.weight *= 0.1  # too warm
+        model.layers[-1].attention[0].weights[1].mul_(0.1)  # too warm
     broken = verify(model, 8)
     assert broken.wrong > 0
     ids = model.program.alphabet.encode(broken.example)[None]
@@ -167,3 +172,37 @@ def test_16_bit_products_are_summed_in_float32_on_this_machine():
         with torch.no_grad():
             layer.weight.fill_(1)
             assert float(layer(row)[0, 0]) == 1.0
+
+
+def test_beyond_the_certificate_a_transformer_warns_once_or_refuses():
+    model = compile_formula(MIXED, "ab", dtype=torch.bfloat16)
+    long = ["ab" * 110]
+    with pytest.warns(
+        BeyondCertificate, match="length 220 are beyond the 209 that are certified in bfloat16"
+    ):
+        model.decide(long)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.decide(long)  # once
+        model.decide(["ab" * 100], strict=True)
+        model.decide(long, "average", strict=True)  # hard attention has nothing to be certified
+    with pytest.raises(ValueError, match="beyond the 209"):
+        model.decide(long, strict=True)
+    with torch.no_grad():
+        model.readout.weight *= 1.5
+    model.decide(["ab"])
+    with pytest.raises(ValueError, match="not as compiled"):
+        model.decide(["ab"], strict=True)
+
+
+def test_a_head_whose_keys_agree_needs_no_rungs():
+    """P a: wherever the search may end the value is 1."""
+    ever, since = (certify(compile_formula(text, "ab"), "bfloat16").length for text in ("(P (Q a))", SINCE))
+    assert since == 15_344 and ever > 2 * 10**6
+    model = compile_formula("(P (Q a))", "ab", dtype=torch.bfloat16)
+    n = 40_000  # far beyond the last rung
+    for ones in ([0], [n - 2], [], [5, 20_000, 20_001], range(0, n, 2)):
+        ids = torch.ones((1, n), dtype=torch.int64)
+        ids[0, list(ones)] = 0
+        read, _ = last_position(model, ids)
+        assert float(read) == (len(ones) > 0)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from offprints.checkpoint import Checkpoints, load, save
 from offprints.testing import Ended, call
 
 from hard_attention import given_files
@@ -33,7 +35,17 @@ def test_the_main_job_checks_certifies_and_draws(tmp_path):
     assert found["test/exact"] == found["test/labels"] == found["float32/exact"] == 1
     assert found["certificate/a_star_b_star/bfloat16"] == 15_344
     assert found["depth/with_rounding"] == 0 < found["depth/without_rounding"]
-    for name in ("certified", "least_temperature", "fixed_temperature", "depth"):
+    names = (
+        "certified",
+        "least_temperature",
+        "fixed_temperature",
+        "depth",
+        "temperature",
+        "gaps",
+        "bounds",
+        "attention",
+    )
+    for name in names:
         assert (tmp_path / "run" / "figures" / f"{name}.png").stat().st_size > 5_000
     assert (tmp_path / "run" / "languages.tsv").read_text().count("\n") == 4
 
@@ -62,6 +74,72 @@ def test_verify_and_evaluate(tmp_path):
     assert done.code == 0 and metrics(tmp_path / "run2")["evaluate/holds_at_last"] == 1
     done = hard_attention(tmp_path, "task=evaluate", "checkpoint=run2", "string=aab", "hydra.run.dir=run3")
     assert done.code == 0 and metrics(tmp_path / "run3")["evaluate/holds_at_last"] == 0
+
+
+def test_a_search_that_was_stopped_goes_on_at_the_next_cell(tmp_path):
+    options = [
+        "task=search",
+        "search.precisions=[float32,bfloat16]",
+        "search.lengths=[8,20]",
+        "search.tries=320",
+    ]
+    options += ["search.at_the_end=4", "search.longest=500", "threads=1"]
+    done = hard_attention(tmp_path, *options, "hydra.run.dir=run")
+    assert done.code == 0, done.err
+    found = metrics(tmp_path / "run")
+    assert found["search/float32/wrong"] == found["search/bfloat16/wrong"] == 0
+    assert found["search/bfloat16/strings"] >= 320
+    before = (tmp_path / "run" / "search.tsv").read_text()
+    checkpoints = Checkpoints(tmp_path / "run" / "checkpoints", "hard-attention search", "")
+    last = load(checkpoints.last, "hard-attention search")
+    cut = last.state["found"][:-5]
+    save(
+        checkpoints.last, {"found": cut}, "hard-attention search", fingerprint_of(checkpoints.last), len(cut)
+    )
+    (tmp_path / "run" / "search.tsv").unlink()
+    again = hard_attention(tmp_path, "resume=run")
+    assert again.code == 0, again.err
+    assert (tmp_path / "run" / "search.tsv").read_text() == before
+
+
+def fingerprint_of(path: Path) -> str:
+    found: str = torch.load(path, weights_only=True)["fingerprint"]
+    return found
+
+
+def test_beyond_says_where_formats_fail(tmp_path):
+    options = [
+        "task=beyond",
+        "beyond.precisions=[bfloat16]",
+        "beyond.languages=[parity,majority]",
+        "beyond.longest=400",
+    ]
+    options += [
+        "beyond.blocks=[3]",
+        "beyond.points=4",
+        "beyond.tries=16",
+        "beyond.lengths=[24,300]",
+        "beyond.count=1",
+    ]
+    done = hard_attention(tmp_path, *options, "hydra.run.dir=run", "threads=1")
+    assert done.code == 0, done.err
+    found = metrics(tmp_path / "run")
+    assert found["certificate/refuted"] == 0
+    assert found["certificate/bfloat16/parity"] < found["first_failure/bfloat16/parity"] <= 400
+    assert "first_failure/bfloat16/3_blocks" not in found
+    for name in ("errors", "shares"):
+        assert (tmp_path / "run" / "figures" / f"{name}.png").stat().st_size > 5_000
+
+
+def test_train_tests_before_and_after(tmp_path):
+    options = ["task=train", "training.epochs=1", "training.steps=5", "training.test_strings=16"]
+    done = hard_attention(tmp_path, *options, "hydra.run.dir=run", "threads=1")
+    assert done.code == 0, done.err
+    found = metrics(tmp_path / "run")
+    assert found["compiled/right@192"] == found["start/right@192"] == 1 and found["weights/moved"] > 0
+    assert (tmp_path / "run" / "model.ckpt").is_file() and (
+        tmp_path / "run" / "figures" / "training.png"
+    ).is_file()
 
 
 def test_explain_writes_one_page(tmp_path):
@@ -97,6 +175,10 @@ def test_soften_reads_a_file_and_keeps_its_promise(tmp_path):
         (["dataset.name=wikipedia"], "formal-languages"),
         (["dataset.languages=[dyk1]"], "did you mean dyck1"),
         (["task=soften"], "soften.file"),
+        (["task=search", "search.tries=0"], "positive"),
+        (["task=beyond", "beyond.languages=[palindrome]"], "no formula"),
+        (["task=train", "training.start=frozen"], "start"),
+        (["task=train", "model.dtype=bfloat16"], "float32 and float64"),
         (["model.dtype=int8"], "precision int8"),
         (["experiment=smoke", "model.kernel=flash"], "kernel"),
         (["task=explain", f"string={'ab' * 40}"], "too long to draw"),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from hard_attention.networks import GivenHead, GivenLayer, Network, exact_run, soft_run
+from hard_attention.randomised import random_network
 from hard_attention.softening import decided, error_recursion, soften
 
 
@@ -83,17 +84,6 @@ def test_soft_runs_as_recorded_and_within_the_bound(parity):
             assert error <= bound + 1e-9 * (1 + np.abs(run.output).max())
             compared += 1
     assert compared >= 20
-
-
-def random_network(rng, ties="average", layers=2, mask="none") -> Network:
-    def whole(*shape):
-        return rng.integers(-2, 3, shape).astype(float)
-
-    made = []
-    for _ in range(layers):
-        heads = tuple(GivenHead(whole(2, 4), whole(2, 4), whole(4, 4) / 2, mask) for _ in range(2))
-        made.append(GivenLayer(heads, whole(3, 4) / 4, whole(3), whole(4, 3) / 4, whole(4) / 2))
-    return Network(tuple(made), ties)
 
 
 @pytest.mark.parametrize("ties", ["average", "leftmost", "rightmost"])

@@ -129,9 +129,55 @@ def test_kernels_agree_on_raw_outputs():
                 assert torch.allclose(raw, expected[column], rtol=0, atol=1e-9)
         from hard_attention.scan import scan
 
-        scanned = scan(model, ids, torch.full((5,), 300)).raw
+        scanned = scan(model, ids, torch.full((5,), 300), raw=True).raw
         for number, raw in enumerate(expected.values()):
             assert torch.allclose(scanned[:, number, 1:], raw, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_scan_of_mixed_lengths_is_the_softmax_of_each_string(dtype):
+    """Long runs, in which what decays would become denormal, and lengths that share a batch with others or stand alone."""
+    strings = [
+        "a" * 300 + "b" + "a" * 90,
+        "b" + "a" * 400,
+        "ab" * 150,
+        "c",
+        "cab",
+        "bca",
+        "a" * 391,
+        "c" * 200 + "b" + "a" * 190,
+    ]
+    for text in ("(S (Q a) (Q b))", "(U (Q a) (Q b))", "(S (not (Q c)) (le (cl (Q a)) (cl (Q b))))"):
+        for mode in ("positions", "temperature"):
+            model = compile_formula(text, "abc", mode=mode, dtype=dtype)
+            ids, lengths = (torch.from_numpy(part) for part in model.program.alphabet.batch(strings))
+            from hard_attention.scan import scan
+
+            found = scan(model, ids, lengths, raw=True)
+            plain = model.double()
+            for row, n in enumerate(lengths.tolist()):
+                expected = list(plain.raw(ids[row : row + 1, :n]).values())
+                for head, wanted in enumerate(expected):
+                    got = found.raw[row, head, 1 : n + 1].double()
+                    assert torch.allclose(
+                        got, wanted[0], rtol=0, atol=2e-6 if dtype == torch.float32 else 1e-13
+                    )
+                assert not found.raw[row, :, n + 1 :].any() and not found.values[row, n:].any()
+
+
+def test_a_scan_refuses_weights_that_are_no_longer_compiled():
+    ids = torch.from_numpy(all_strings(2, 4))
+    for block_row, column in ((1, 0), (2, 0)):  # the query's rung, the key's rung: read from a letter
+        model = compile_formula("(S (Q a) (Q b))", AB)
+        with torch.no_grad():
+            model.layers[1].attention[0].project.weight[block_row, column] += 0.5
+        with pytest.raises(ValueError, match="no longer those of a compiled formula"):
+            model.values(ids, kernel="scan")
+    model = compile_formula("(S (Q a) (Q b))", AB)
+    with torch.no_grad():
+        model.layers[1].attention[0].project.weight *= 0.9  # a key that is neither looked past nor not
+    with pytest.raises(ValueError, match="no longer those of a compiled formula"):
+        model.values(ids, kernel="scan")
 
 
 def test_hard_attention_takes_the_only_maximum_of_a_nearest_head():
@@ -186,7 +232,7 @@ def test_gradients_flow():
     # With a small step raw outputs are between 1/4 and 3/4, where the rounding is not flat.
     model = compile_formula("(S (Q a) (Q b))", "abc", step=1.0)
     model.values(torch.from_numpy(all_strings(3, 4))).sum().backward()
-    query = model.layers[1].attention[0].query.weight.grad
+    query = model.layers[1].attention[0].project.weight.grad[:2]
     assert bool(torch.isfinite(query).all()) and float(query.abs().max()) > 0
 
 

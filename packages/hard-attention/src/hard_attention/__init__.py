@@ -2,6 +2,7 @@
 
 from hard_attention.alphabet import Alphabet, all_strings
 from hard_attention.automata import Automaton, Monoid, automaton_of, monoid, require_star_free
+from hard_attention.brasp import from_brasp, to_brasp
 from hard_attention.certificate import Certificate, Reason, certify
 from hard_attention.corpora import PartResult, run_corpus
 from hard_attention.datasets import Corpus, Part, generated_corpus
@@ -17,15 +18,17 @@ from hard_attention.parsing import FormulaError, parse
 from hard_attention.printing import infix, prefix
 from hard_attention.randomised import random_formula
 from hard_attention.recurrence import evaluate
+from hard_attention.searching import search
 from hard_attention.simplification import simplify
-from hard_attention.softening import Softened, decided, error_recursion, soften
-from hard_attention.transformer import FormulaTransformer, compile_formula
-from hard_attention.verification import Verified, search, verify
+from hard_attention.softening import Softened, decided, error_recursion, every_input, soften
+from hard_attention.transformer import BeyondCertificate, FormulaTransformer, compile_formula
+from hard_attention.verification import Verified, verify
 
 __all__ = [
     "LANGUAGES",
     "Alphabet",
     "Automaton",
+    "BeyondCertificate",
     "Certificate",
     "Corpus",
     "ExactRun",
@@ -55,10 +58,12 @@ __all__ = [
     "error_recursion",
     "evaluate",
     "evaluate_all",
+    "every_input",
     "exact_run",
     "explain_page",
     "formula",
     "fragment",
+    "from_brasp",
     "generated_corpus",
     "infix",
     "integer",
@@ -75,5 +80,6 @@ __all__ = [
     "soft_run",
     "soften",
     "term",
+    "to_brasp",
     "verify",
 ]

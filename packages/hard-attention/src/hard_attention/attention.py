@@ -12,8 +12,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hard_attention.program import MASKS
-
 CHUNK = 256
 """Queries at a time in the chunked kernel."""
 
@@ -23,7 +21,7 @@ class Masks:
 
     Args:
         names: the mask of each head.
-        lengths: (B,) int64; keys behind a string's end are seen by nobody.
+        lengths: (B,) int64, or (1,) if all are alike; keys behind a string's end are seen by nobody.
         longest: n.
     """
 
@@ -31,17 +29,29 @@ class Masks:
         self.names = tuple(names)
         self.lengths = lengths
         self.size = longest + 1
-        kinds = [MASKS.index(name) for name in names]
-        self.kinds = torch.tensor(kinds, device=lengths.device)
 
     def rows(self, start: int, stop: int) -> Tensor:
-        """Of the queries start..stop-1: (B, heads, stop - start, n + 1) bool."""
-        j = torch.arange(self.size, device=self.lengths.device)
-        i = torch.arange(start, stop, device=self.lengths.device)[:, None]
-        seen = torch.stack([j < i, j > i, j <= i, j >= i, (j >= 0).expand(stop - start, -1)])
-        seen = (seen & (i > 0)) | (j == 0)
+        """Of the queries start..stop-1: (B or 1, heads or 1, stop - start, n + 1) bool; 1 where all are alike."""
+        device = self.lengths.device
+        j = torch.arange(self.size, device=device)
+        i = torch.arange(start, stop, device=device)[:, None]
+        views = {name: _view(name, i, j) for name in dict.fromkeys(self.names)}
+        seen = torch.stack([views[name] for name in self.names]) if len(views) > 1 else views[self.names[0]]
         inside = j <= self.lengths[:, None]
-        return seen[self.kinds][None] & inside[:, None, None, :]
+        return seen.view(1, -1, stop - start, self.size) & inside[:, None, None, :]
+
+    def terms(self, start: int, stop: int, dtype: torch.dtype) -> Tensor:
+        """`rows` as numbers to be added to scores: 0 for a key that is seen, -inf for one that is not."""
+        seen = self.rows(start, stop)
+        return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, -torch.inf)
+
+
+def _view(name: str, i: Tensor, j: Tensor) -> Tensor:
+    """Whether the queries i see the keys j, without regard to the string's end; the sink sees itself alone."""
+    if name == "all":
+        return (i > 0) | (j == 0)
+    compare = {"before": torch.lt, "after": torch.gt, "up to": torch.le, "from": torch.ge}[name]
+    return (compare(j, i) & (i > 0)) | (j == 0)
 
 
 Kernel = Callable[[Tensor, Tensor, Tensor, Masks], Tensor]
@@ -66,9 +76,18 @@ def chunked(query: Tensor, key: Tensor, value: Tensor, masks: Masks) -> Tensor:
 
 
 def sdpa(query: Tensor, key: Tensor, value: Tensor, masks: Masks) -> Tensor:
-    """Softmax attention by torch's scaled_dot_product_attention."""
+    """Softmax attention by torch's scaled_dot_product_attention.
+
+    Its fused kernels want values as wide as keys: zeros fill them up, and what comes out of these is left away.
+    """
+    wide = F.pad(value, (0, query.shape[-1] - 1))
     seen = masks.rows(0, masks.size)
-    return F.scaled_dot_product_attention(query, key, value, attn_mask=seen, scale=1.0)
+    return F.scaled_dot_product_attention(query, key, wide, attn_mask=seen, scale=1.0)[..., :1]
+
+
+def last(query: Tensor, key: Tensor, value: Tensor, masks: Masks) -> Tensor:
+    """`dense` for the last position's query alone: query (B, heads, 1, d) -> (B, heads, 1, 1)."""
+    return _rows(query, key, value, masks, masks.size - 1, masks.size)
 
 
 def hard(ties: str) -> Kernel:
@@ -96,8 +115,9 @@ def hard(ties: str) -> Kernel:
 
 def _rows(query: Tensor, key: Tensor, value: Tensor, masks: Masks, start: int, stop: int) -> Tensor:
     scores = (query @ key.transpose(-1, -2)).to(torch.promote_types(query.dtype, torch.float32))
-    scores = scores.masked_fill(~masks.rows(start, stop), -torch.inf)
-    weights = torch.exp(scores - scores.amax(-1, keepdim=True))
+    scores = scores.add_(masks.terms(start, stop, scores.dtype))
+    # Softmax is the same whatever is taken off all scores, and so no gradient has to pass through the largest.
+    weights = scores.sub_(scores.detach().amax(-1, keepdim=True)).exp_()
     mixed = weights @ value.to(weights.dtype)
     return (mixed / weights.sum(-1, keepdim=True)).to(value.dtype)
 

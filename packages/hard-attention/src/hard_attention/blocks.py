@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -25,9 +26,7 @@ class AttentionBlock(nn.Module):
         heads: 1 or more, whose columns follow one another.
 
     Attributes:
-        query: linear, (read) -> (heads * d).
-        key: the same.
-        value: linear, (read) -> (heads).
+        project: linear, (read) -> (heads * d + heads * d + heads): queries, keys and values.
         read: (read,) the columns that it reads.
         masks: the mask of each head.
         kinds: the kind of each head.
@@ -46,19 +45,36 @@ class AttentionBlock(nn.Module):
         values = [head.value for head in heads]
         columns = _read(queries + keys + values)
         self.register_buffer("read", torch.tensor(columns), persistent=False)
-        self.query, self.key = _linear(queries, columns), _linear(keys, columns)
-        self.value = _linear(values, columns)
+        self.project = _linear([*queries, *keys, *values], columns)
+        self.sizes = (len(queries), len(keys), len(values))
 
-    def forward(self, x: Tensor, beta: Tensor, masks: Masks, kernel: Kernel) -> Tensor:
-        """(B, n + 1, width) -> (B, n + 1, heads), to be added to columns start..stop-1."""
-        read = x.index_select(-1, self.read)
-        batch, size, _ = read.shape
+    @property
+    def weights(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Of queries and keys (heads * d, read) and of values (heads, read): parts of the projection's weight."""
+        query, key, value = self.project.weight.split(self.sizes)
+        return query, key, value
+
+    def forward(
+        self, x: Tensor, beta: Tensor, masks: Masks, kernel: Kernel, asking: Tensor | None = None
+    ) -> Tensor:
+        """(B, n + 1, width) -> (B, n + 1, heads), to be added to columns start..stop-1.
+
+        Args:
+            x: the residual stream.
+            beta: (B,) inverse temperatures.
+            masks: of the heads.
+            kernel: how attention is evaluated.
+            asking: the rows that ask, (B, queries, width), for a kernel that takes fewer than all; None is `x`.
+        """
 
         def split(flat: Tensor, dims: int) -> Tensor:
-            return flat.view(batch, size, len(self.masks), dims).transpose(1, 2)  # (B, heads, n + 1, d)
+            return flat.view(*flat.shape[:2], len(self.masks), dims).transpose(1, 2)  # (B, heads, n + 1, d)
 
-        query = split(self.query(read), self.dims) * beta[:, None, None, None]
-        mixed = kernel(query, split(self.key(read), self.dims), split(self.value(read), 1), masks)
+        query, key, value = self.project(x.index_select(-1, self.read)).split(self.sizes, -1)
+        if asking is not None:
+            query, _, _ = self.project(asking.index_select(-1, self.read)).split(self.sizes, -1)
+        query = split(query, self.dims) * beta[:, None, None, None]
+        mixed = kernel(query, split(key, self.dims), split(value, 1), masks)
         return mixed.squeeze(-1).transpose(1, 2)
 
 
@@ -99,14 +115,9 @@ class FeedForwardBlock(nn.Module):
         columns = _read(units)
         self.register_buffer("read", torch.tensor(columns), persistent=False)
         self.hidden = _linear(units, columns, bias)
-        self.output = nn.Linear(len(units), len(items), bias=False, dtype=torch.float64)
-        weight = torch.zeros(len(items), len(units), dtype=torch.float64)
-        at = 0
-        for row, factors in enumerate(output):
-            weight[row, at : at + len(factors)] = torch.tensor(factors, dtype=torch.float64)
-            at += len(factors)
-        with torch.no_grad():
-            self.output.weight.copy_(weight)
+        factors = iter(range(len(units)))
+        written = [tuple((next(factors), factor) for factor in row) for row in output]
+        self.output = _linear(written, range(len(units)))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, n + 1, width) -> (B, n + 1, columns), to be added to columns start..stop-1."""
@@ -138,11 +149,10 @@ def attention_matrices(block: AttentionBlock, head: int, width: int) -> tuple[Te
         width: of the residual stream.
     """
     rows = slice(head * block.dims, (head + 1) * block.dims)
-    query, key = (
-        _widened(weight[rows], block.read, width) for weight in (block.query.weight, block.key.weight)
-    )
+    of_query, of_key, of_value = block.weights
+    query, key = (_widened(weight[rows], block.read, width) for weight in (of_query, of_key))
     value = torch.zeros(width, width, dtype=query.dtype)
-    value[block.start + head] = _widened(block.value.weight[head : head + 1], block.read, width)[0]
+    value[block.start + head] = _widened(of_value[head : head + 1], block.read, width)[0]
     return query, key, value
 
 
@@ -164,17 +174,23 @@ def _read(forms: Sequence[Affine]) -> list[int]:
     return sorted({column for form in forms for column, _ in form}) or [0]
 
 
-def _linear(forms: Sequence[Affine], columns: list[int], bias: list[float] | None = None) -> nn.Linear:
+class _Written(nn.Linear):
+    """A linear layer with given weights: to draw random ones first would be most of a compilation."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        nn.Module.__init__(self)
+        self.out_features, self.in_features = weight.shape
+        self.weight = nn.Parameter(weight)
+        self.register_parameter("bias", None if bias is None else nn.Parameter(bias))
+
+
+def _linear(forms: Sequence[Affine], columns: Sequence[int], bias: list[float] | None = None) -> nn.Linear:
     """A linear layer whose rows are the forms."""
     at = {column: number for number, column in enumerate(columns)}
-    made = nn.Linear(len(columns), len(forms), bias=bias is not None, dtype=torch.float64)
-    entries = [(row, at[column], factor) for row, form in enumerate(forms) for column, factor in form]
-    weight = torch.zeros(len(forms), len(columns), dtype=torch.float64)
-    if entries:
-        rows, cols, factors = zip(*entries, strict=True)
-        weight[list(rows), list(cols)] = torch.tensor(factors, dtype=torch.float64)
-    with torch.no_grad():
-        made.weight.copy_(weight)
-        if bias is not None:
-            made.bias.copy_(torch.tensor(bias, dtype=torch.float64))
-    return made
+    weight = np.zeros((len(forms), len(columns)))
+    for row, form in enumerate(forms):
+        for column, factor in form:
+            weight[row, at[column]] = factor
+    return _Written(
+        torch.from_numpy(weight), None if bias is None else torch.tensor(bias, dtype=torch.float64)
+    )

@@ -17,7 +17,7 @@ import torch
 from offprints.errors import InputError
 
 from hard_attention.counting import MARGIN, STEEP
-from hard_attention.precision import START, Precision, is_power_of_two, ladder, precision_of, rungs
+from hard_attention.precision import START, Precision, is_power_of_two, ladder, precision_of, rungs, steepness
 from hard_attention.program import Head, Program
 from hard_attention.transformer import FormulaTransformer
 
@@ -192,12 +192,12 @@ def _temperature(program: Program, n: int, form: Precision) -> float:
     if {"rung", "rung back"} & set(program.positions):
         place = torch.tensor([min(n, rungs(form, program.step)) if is_power_of_two(program.step) else n])
         largest = max(largest, float(ladder(place, form, program.step)))
-    return max(largest, _steepness(n)) if "sign" in program.positions else largest
+    return max(largest, _steepness(n, form)) if "sign" in program.positions else largest
 
 
-def _steepness(n: int) -> float:
-    """The entry of the position column "sign" at the sink: a power of two of at least (n + 1) ln(16 (n + 1))."""
-    return 2.0 ** (math.floor(math.log2((n + 1) * math.log(16 * (n + 1)))) + 1)
+def _steepness(n: int, form: Precision) -> float:
+    """The entry of the position column "sign" at the sink."""
+    return float(steepness(torch.tensor(n), form))
 
 
 def _shown(head: Head) -> str:
@@ -210,15 +210,18 @@ def _shown(head: Head) -> str:
 
 def _nearest(head: Head, n: int, form: Precision, kernel: str, step: float, temperature: float) -> _Bound:
     """S and U: distinct rungs, the geometric series of the deficits, and the rounding of its sums."""
-    if n > rungs(form, step):
-        return _Bound(1.0, f"the ladder of {form.name} has no more rungs")
     u = form.accumulator_unit
     far = (n + 1) * math.exp(-step * (START + 1))  # the sink and what is looked past, against the first rung
+    if n > rungs(form, step):
+        if head.formula.args[0].op == "top" and kernel != "sdpa":
+            # Wherever the search may end the value is 1: it does not matter on which of these places the weight lies.
+            return _Bound(far + 2 * (n + 2) * u * (1 + far) + 8 * u + form.unit)
+        return _Bound(1.0, f"the ladder of {form.name} has no more rungs")
     ideal = math.exp(-step) + far
     # Of the terms of a sum only those above u can round it; there are few, since they fall like exp(-step k).
     heavy = 2 + math.log(1 / u) / step
     sums = 2 * (heavy * u + (2 * u + 2 * far) * (1 + 2 * n * u))
-    exps = 8 * u
+    exps = (16 if kernel == "scan" else 8) * u  # a scan multiplies them up from step to step
     return _Bound(ideal + sums + exps + form.unit * (2 if kernel == "sdpa" else 1))
 
 
@@ -233,8 +236,8 @@ def _count(head: Head, n: int, form: Precision, kernel: str, step: float, temper
     relative = form.unit + form.accumulator_unit
     if kernel == "sdpa":
         # Equal weights, each rounded alike, whose products with whole numbers are summed with rounding.
-        relative += 2 * largest * (n + 1) ** 2 * form.accumulator_unit
-    elif 2 * largest * (n + 1) > 2**form.accumulator_bits:
+        relative += form.unit + 2 * largest * (n + 1) ** 2 * form.accumulator_unit
+    elif largest * (n + 1) > 2**form.accumulator_bits:
         return _Bound(1.0, f"sums reach beyond the whole numbers of {str(form.accumulator)[6:]}")
     return _Bound(relative)
 
@@ -243,7 +246,7 @@ def _sign(head: Head, n: int, form: Precision, kernel: str, step: float, tempera
     """The sink against n others, by (n + 1) ln(16 (n + 1)) times a quotient of at least 1 / (n + 1)."""
     (largest,) = head.largest
     wanted = (n + 1) * math.log(16 * (n + 1))
-    if _steepness(n) * largest * 1.01 > form.largest:
+    if _steepness(n, form) * largest * 1.01 > form.largest:
         return _Bound(1.0, f"scores reach beyond the largest number of {form.name}")
     relative = _count(head, n, form, kernel, step, temperature)
     if relative.broken:
@@ -272,15 +275,16 @@ def _compare(head: Head, n: int, form: Precision, kernel: str, step: float, temp
             1.0, f"queries times the inverse temperature reach beyond the largest number of {form.name}"
         )
     u, v = form.accumulator_unit, form.unit
-    quotient = v + u + (2 * (most_past + most_total) * (n + 1) ** 2 * u if kernel == "sdpa" else 0.0)
-    if kernel != "sdpa" and 2 * max(most_past, most_total) * (n + 1) > 2**form.accumulator_bits:
+    if kernel != "sdpa" and max(most_past, most_total) * (n + 1) > 2**form.accumulator_bits:
         return _Bound(1.0, f"sums reach beyond the whole numbers of {str(form.accumulator)[6:]}")
-    # query = margin * quotient is exact; each product and each of five sums rounds.
-    size = MARGIN * (most_past + most_total) * (n + 1) + (MARGIN * place + 2 * steep) * n + MARGIN * own
-    largest = 2 * size
-    if largest > form.largest:
+    # Terms of one sign; no partial sum, in whatever order, is larger, and neither is a score.
+    counts = MARGIN * (most_past + most_total) * (n + 1)
+    size = counts + (MARGIN * place + steep) * n + MARGIN * own
+    if size * (1 + v) > form.largest:
         return _Bound(1.0, f"scores reach beyond the largest number of {form.name}")
-    off = MARGIN * (most_past + most_total) * (n + 1) * quotient + 6 * u * size
+    # query = margin * quotient is exact; five products and four sums round.
+    off = MARGIN * (n + 1) * sum(_quotient_error(m, n, form, kernel) for m in (most_past, most_total))
+    off += 6 * u * size
     weakest = (MARGIN - off) * (1 - v)
     if weakest <= 0:
         return _Bound(1.0, "rounding outweighs a difference of 1")
@@ -289,6 +293,19 @@ def _compare(head: Head, n: int, form: Precision, kernel: str, step: float, temp
         return _Bound(1.0, "rounding outweighs the fall of the score")
     ideal = math.exp(-weakest) * (1 + behind) + behind
     return _Bound(ideal + 16 * u + (2 * (n + 1) * u if kernel == "sdpa" else 0.0) + 2 * v)
+
+
+def _quotient_error(most: float, n: int, form: Precision, kernel: str) -> float:
+    """How far a quotient below `most` is off: half the distance of floats there, and what its division rounds."""
+    if not most:
+        return 0.0
+    u = form.accumulator_unit
+    error = math.ldexp(form.unit, math.ceil(math.log2(most)) - 1) + 2 * most * u
+    if (
+        kernel == "sdpa"
+    ):  # weights may be rounded, too, and a sum of n rounded ones errs by n units of their sum
+        error += most * (form.unit + 2 * (n + 1) * u)
+    return error
 
 
 _BOUNDS: dict[str, Callable[[Head, int, Precision, str, float, float], _Bound]] = {

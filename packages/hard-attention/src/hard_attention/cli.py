@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, astuple, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +11,13 @@ import torch
 
 from offprints.app import Results, Run, command
 from offprints.atomic import write_text
+from offprints.checkpoint import Checkpoints, fingerprint
 from offprints.errors import InputError
 from offprints.tables import show
+from offprints.training import reported
 
-from hard_attention import figures, given_files, maps
+from hard_attention import beyond as beyond_certificates
+from hard_attention import figures, given_files, maps, searching, training
 from hard_attention.certificate import SOFT_KERNELS, certify
 from hard_attention.config import Config
 from hard_attention.corpora import run_corpus, summary, table
@@ -24,8 +27,9 @@ from hard_attention.fragments import fragment
 from hard_attention.networks import exact_run
 from hard_attention.precision import PRECISIONS, precision_of
 from hard_attention.softening import soften as soften_network
+from hard_attention.surveys import survey
 from hard_attention.transformer import FormulaTransformer, compile_formula
-from hard_attention.verification import search
+from hard_attention.verification import Verified
 from hard_attention.verification import verify as verify_all
 
 _SHOWN = ("a_star_b_star", "ab_plus", "subseq_abab", "flip_flop", "majority", "dyck1", "parity", "anbncn")
@@ -72,6 +76,21 @@ def check(config: Config, run: Run) -> Results:
     run.figure("fixed_temperature", figures.fixed_temperature())
     with_rounding, without = maps.depth_errors()
     run.figure("depth", figures.depth_errors(with_rounding, without))
+    steps, length = (0.5, 1.0, 2.0, 4.0, 8.0), 128
+    errors = beyond_certificates.errors_by_step(list(PRECISIONS), steps, length, 400, config.seed)
+    run.figure("temperature", figures.error_by_step(errors, steps, length))
+    surveyed = survey(seed=config.seed)
+    run.figure("gaps", figures.gaps(surveyed))
+    run.figure("bounds", figures.bounds_and_errors(surveyed))
+    metrics |= {
+        f"temperature/{name}/b={b:g}": e
+        for name, row in errors.items()
+        for b, e in zip(steps, row, strict=True)
+    }
+    metrics["softening/violations"] = float(surveyed.violations)
+    shown_model, string = compile_formula("(S (Q a) (Q b))", "abc"), "cbaaccbaab"
+    soft, hard = (maps.attention_maps(shown_model, string, kernel)[0] for kernel in ("dense", "average"))
+    run.figure("attention", figures.attention_maps(soft, hard, string, "a S b"))
     metrics |= {"depth/with_rounding": max(with_rounding), "depth/without_rounding": max(without)}
     return Results(metrics, details)
 
@@ -110,14 +129,7 @@ def verify(config: Config, run: Run) -> Results:
             "nothing is certified for this formula; verify.length=<n> searches at a length all the same"
         )
     with run.progress(config.verify.tries, f"strings of length {n}") as bar:
-        done = 0
-
-        def advance(tried: int) -> None:
-            nonlocal done
-            bar.advance(tried - done)
-            done = tried
-
-        hurt = search(model, n, config.verify.tries, config.seed, kernel, on_batch=advance)
+        hurt = searching.search(model, n, config.verify.tries, config.seed, kernel, on_batch=bar.advance)
     metrics = {
         "exhaustive/strings": float(every.strings),
         "exhaustive/wrong": float(every.wrong),
@@ -147,6 +159,89 @@ def verify(config: Config, run: Run) -> Results:
     return Results(metrics)
 
 
+def search(config: Config, run: Run) -> Results:
+    """Try to refute certificates in every format: strings made to hurt, the worst bred further, up to the certified lengths."""
+    options = config.search
+    cells = searching.campaign(
+        options.precisions, options.lengths, options.tries, options.at_the_end, options.longest
+    )
+    checkpoints = Checkpoints(
+        run.directory / "checkpoints",
+        "hard-attention search",
+        fingerprint(seed=config.seed, cells=[str(cell) for cell in cells]),
+    )
+    last = checkpoints.load_last() if run.resuming else None
+    found = [Verified(*row) for row in last.state["found"]] if last else []
+    done = sum(cell.tries for cell in cells[: len(found)])
+    with run.progress(sum(cell.tries for cell in cells), "strings", done) as bar:
+        for cell, verified in searching.run_cells(cells, config.seed, len(found), bar.advance):
+            found.append(verified)
+            checkpoints.save_last({"found": [astuple(v) for v in found]}, len(found))
+            if verified.wrong:
+                run.log.error(
+                    "%s, %s: the certificate of %s is refuted by %r",
+                    cell.precision,
+                    cell.probe.name,
+                    f"{cell.certified:,}",
+                    verified.example,
+                )
+    table = searching.searched_table(cells, found)
+    table.to_csv(run.directory / "search.tsv", sep="\t", index=False)
+    show(table, "strings made to hurt, within certificates")
+    metrics: dict[str, float] = {}
+    for precision in options.precisions:
+        mine = [v for cell, v in zip(cells, found, strict=True) if cell.precision == precision]
+        metrics |= {
+            f"search/{precision}/strings": float(sum(v.strings for v in mine)),
+            f"search/{precision}/wrong": float(sum(v.wrong for v in mine)),
+            f"search/{precision}/raw_error": max(v.largest_raw_error for v in mine),
+        }
+    return Results(metrics, {"cells": table.to_dict("records")})
+
+
+def beyond(config: Config, run: Run) -> Results:
+    """Go beyond certificates: the first length at which each language's transformer errs, and errors by length and format."""
+    options = config.beyond
+    languages = [
+        *beyond_certificates.with_formula(options.languages),
+        *beyond_certificates.block_languages(options.blocks),
+    ]
+    found = []
+    with run.progress(len(languages) * len(options.precisions), "languages") as bar:
+        for precision in options.precisions:
+            for language in languages:
+                failure = beyond_certificates.first_failure(
+                    language, precision, options.longest, options.count, config.seed
+                )
+                found.append(failure)
+                bar.advance(1)
+    table = beyond_certificates.failures_table(found)
+    table.to_csv(run.directory / "failures.tsv", sep="\t", index=False)
+    show(table, f"first failures up to length {options.longest:,}")
+    metrics = {}
+    for failure in found:
+        name = f"{failure.precision}/{failure.language.replace(' ', '_')}"
+        metrics[f"certificate/{name}"] = float(failure.certified)
+        if failure.length is not None:
+            metrics[f"first_failure/{name}"] = float(failure.length)
+    refuted = [f for f in found if f.length is not None and f.length <= f.certified]
+    metrics["certificate/refuted"] = float(len(refuted))
+    curves = [
+        beyond_certificates.error_curve(
+            probe, precision, options.curves, options.points, options.tries, config.seed
+        )
+        for probe in beyond_certificates.CURVES
+        for precision in PRECISIONS
+    ]
+    run.figure("errors", figures.error_curves(curves))
+    shares = beyond_certificates.shares_right(
+        languages, options.precisions, options.lengths, options.count, config.seed
+    )
+    run.figure("shares", figures.shares_right(shares))
+    details = {"failures": [asdict(f) for f in found], "curves": [asdict(c) for c in curves]}
+    return Results(metrics, {**details, "shares": shares.to_dict("records")})
+
+
 def evaluate(config: Config, run: Run) -> Results:
     """The truth of model.formula at every position of string=..., and what the heads wrote before rounding."""
     model = _model(config)
@@ -161,6 +256,39 @@ def evaluate(config: Config, run: Run) -> Results:
     show(pd.DataFrame(rows, columns=names), str(model.program.formula)[:100])
     model.save(run.directory / "model.ckpt")
     return Results({"evaluate/holds_at_last": float(truth[-1]), "evaluate/positions": float(len(truth))})
+
+
+def train(config: Config, run: Run) -> Results:
+    """Train on from compiled, disturbed or random weights (training.start): what gradient descent keeps, mends or finds."""
+    options = config.training
+    if config.model.dtype not in ("float32", "float64"):
+        raise InputError(f"task=train works in float32 and float64, and not in {config.model.dtype}")
+    model = _model(config)
+    compiled = training.shares_by_length(model, options, config.seed)
+    with reported(run, options, "valid/right") as on_epoch:
+        trainer = training.Trainer(
+            model,
+            options,
+            seed=config.seed,
+            directory=run.directory / "checkpoints",
+            on_epoch=on_epoch,
+            uninterrupted=run.uninterrupted,
+        )
+        before = [weight.detach().clone() for weight in model.parameters()]
+        begun = training.shares_by_length(model, options, config.seed)
+        outcome = trainer.fit()
+    after = training.shares_by_length(model, options, config.seed)
+    shares = [("compiled", compiled), ("start", begun), ("test", after)]
+    show(
+        pd.DataFrame([[who, *found.values()] for who, found in shares], columns=["weights", *after]),
+        f"share of right positions, start: {options.start}",
+    )
+    run.figure("training", figures.training_curve(outcome.history, options.start))
+    model.save(run.directory / "model.ckpt")
+    metrics = {f"{who}/{name}": value for who, found in shares for name, value in found.items()}
+    metrics["weights/moved"] = training.moved(model, before)
+    details = {"best_epoch": outcome.best_epoch, "epochs": outcome.epochs, "history": outcome.history}
+    return Results(metrics, details)
 
 
 def soften(config: Config, run: Run) -> Results:
@@ -251,8 +379,11 @@ TASKS = {
     "check": check,
     "certify": certify_formula,
     "verify": verify,
+    "search": search,
+    "beyond": beyond,
     "evaluate": evaluate,
     "soften": soften,
+    "train": train,
     "explain": explain,
 }
 main = command("hard_attention", Config, TASKS, "Simulating Hard Attention Using Soft Attention")

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from offprints.app import RunConfig
 
+from hard_attention.training import TrainingOptions
+
 
 @dataclass
 class DatasetConfig:
@@ -63,6 +65,52 @@ class VerifyConfig:
 
 
 @dataclass
+class SearchConfig:
+    """How to look for a mistake of any certificate (task=search).
+
+    Attributes:
+        precisions: formats.
+        tries: strings for each format, all of whose positions are compared.
+        lengths: of these strings, cut to the certified length.
+        at_the_end: strings for each formula at its certified length, compared at their last position; 0 leaves that out.
+        longest: where that length is cut.
+    """
+
+    precisions: list[str] = field(default_factory=lambda: ["float64", "float32", "float16", "bfloat16"])
+    tries: int = 10_000
+    lengths: list[int] = field(default_factory=lambda: [12, 32, 96])
+    at_the_end: int = 100
+    longest: int = 20_000
+
+
+@dataclass
+class BeyondConfig:
+    """How far to go beyond certificates (task=beyond).
+
+    Attributes:
+        precisions: formats.
+        languages: names of languages; null takes all that have a formula.
+        longest: length of the longest string.
+        count: strings of each kind, language and length.
+        blocks: of alternating blocks, so many for each language.
+        curves: of the curves of errors at the last position, the longest length.
+        points: how many lengths these curves have.
+        tries: strings made to hurt, at each point of these curves.
+        lengths: at which the share of right positions is measured.
+    """
+
+    precisions: list[str] = field(default_factory=lambda: ["float16", "bfloat16"])
+    languages: list[str] | None = None
+    longest: int = 800
+    count: int = 2
+    blocks: list[int] = field(default_factory=lambda: [3])
+    curves: int = 800
+    points: int = 12
+    tries: int = 100
+    lengths: list[int] = field(default_factory=lambda: [48, 96, 192])
+
+
+@dataclass
 class SoftenConfig:
     """Which given hard network to soften (task=soften).
 
@@ -80,7 +128,7 @@ class Config(RunConfig):
     """All options of `hard-attention`.
 
     Attributes:
-        task: check, certify, verify, evaluate, soften or explain.
+        task: check, certify, verify, search, beyond, evaluate, soften, train or explain.
         string: for task=evaluate and explain.
     """
 
@@ -89,4 +137,7 @@ class Config(RunConfig):
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     verify: VerifyConfig = field(default_factory=VerifyConfig)
+    search: SearchConfig = field(default_factory=SearchConfig)
+    beyond: BeyondConfig = field(default_factory=BeyondConfig)
     soften: SoftenConfig = field(default_factory=SoftenConfig)
+    training: TrainingOptions = field(default_factory=TrainingOptions)

@@ -11,11 +11,12 @@ import torch
 from numpy.typing import NDArray
 
 from hard_attention.alphabet import Alphabet
-from hard_attention.certificate import Certificate, certify
+from hard_attention.certificate import SOFT_KERNELS, Certificate, certify
 from hard_attention.datasets import Corpus, Part
 from hard_attention.parsing import parse
 from hard_attention.recurrence import evaluate
 from hard_attention.transformer import FormulaTransformer, compile_formula
+from hard_attention.verification import read_out
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,7 @@ def run_corpus(
     results = []
     for part in corpus.parts:
         model = compile_formula(part.formula, part.alphabet, dtype=dtype, mode=mode)
-        certificate = (
-            certify(model, kernel=kernel) if kernel in ("dense", "chunked", "sdpa", "scan") else None
-        )
+        certificate = certify(model, kernel=kernel) if kernel in SOFT_KERNELS else None
         results.append(_part(part, model, kernel, certificate))
         if on_part is not None:
             on_part(results[-1])
@@ -136,7 +135,7 @@ def _part(part: Part, model: FormulaTransformer, kernel: str, certificate: Certi
     for n, chosen in by_length(part.strings).items():
         ids = np.stack([alphabet.encode(part.strings[i]) for i in chosen])
         truth = evaluate(root, ids, alphabet)
-        values = _values(model, ids, kernel)
+        values = read_out(model, ids, kernel)
         bad = (values > 0.5) != truth
         positions += bad.size
         wrong += int(bad.sum())
@@ -165,14 +164,3 @@ def _part(part: Part, model: FormulaTransformer, kernel: str, certificate: Certi
         certified,
         within,
     )
-
-
-@torch.no_grad()
-def _values(model: FormulaTransformer, ids: NDArray[np.int64], kernel: str) -> NDArray[np.float64]:
-    """The readout, some strings at a time: a dense matrix of scores of all strings would fill the memory."""
-    at_once = max(1, 2**22 // (ids.shape[1] + 1) ** 2) if kernel != "scan" else 4096
-    parts = [
-        model.values(torch.from_numpy(ids[at : at + at_once]), kernel=kernel).double().numpy()
-        for at in range(0, len(ids), at_once)
-    ]
-    return np.concatenate(parts)

@@ -81,7 +81,9 @@ class CountPlanner:
         form_: Affine = tuple((column, factor) for column, factor in value.items() if factor)
         key = (group, form_)
         if key not in self._counted:
-            largest = float(max(abs(form.constant), sum(abs(k) for k in form.atoms.values())))
+            # At one position the coefficients that apply add up to no more than those of one sign.
+            signs = [sum(sign * k for k in form.atoms.values() if sign * k > 0) for sign in (1, -1)]
+            largest = float(max(abs(form.constant), *signs))
             column = planner.column(f"count {len(planner.columns)}")
             head = Head(
                 kind="count",

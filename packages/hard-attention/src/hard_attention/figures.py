@@ -7,14 +7,25 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from hard_attention import single_heads
+from hard_attention.beyond import Curve
 from hard_attention.certificate import Certificate
+from hard_attention.surveys import Survey, finite
 
 matplotlib.use("Agg")
 MODEL, SECOND, GREY = "#2f6f9f", "#d98324", "#9aa5ad"
+FORMATS = {
+    "float64": ("#444444", "o-"),
+    "float32": (MODEL, "s-"),
+    "float16": (SECOND, "^-"),
+    "bfloat16": ("#8a4fa3", "v-"),
+}
+"""Colour and mark of each format, the same in every figure."""
 Floats = NDArray[np.float64]
 
 
@@ -76,18 +87,137 @@ def certified_lengths(certificates: Mapping[str, Sequence[Certificate]]) -> Figu
     figure = Figure(figsize=(7, 0.8 + 0.45 * len(certificates)), layout="constrained")
     axes = figure.add_subplot()
     names = list(certificates)
-    marks = {"bfloat16": "v", "float16": "^", "float32": "s", "float64": "o"}
-    for precision, mark in marks.items():
+    for precision, (color, mark) in reversed(FORMATS.items()):
         found = [
             (certificate.length, row)
             for row, name in enumerate(names)
             for certificate in certificates[name]
             if certificate.precision == precision
         ]
-        axes.plot([x for x, _ in found], [y for _, y in found], mark, label=precision)
+        axes.plot([x for x, _ in found], [y for _, y in found], mark[0], color=color, label=precision)
     axes.set(xscale="log", xlabel="certified length, dense kernel", yticks=range(len(names)))
     axes.set_yticklabels(names)
     axes.legend(frameon=False, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    return figure
+
+
+def error_curves(curves: Sequence[Curve]) -> Figure:
+    """The error of heads by length and format; dotted lines are certified lengths, before which no error may reach 1/4."""
+    names = list(dict.fromkeys(curve.name for curve in curves))
+    figure = Figure(figsize=(4.2 * len(names), 4.4), layout="constrained")
+    longest = max(n for curve in curves for n in curve.lengths)
+    for axes, name in zip(np.atleast_1d(figure.subplots(1, len(names), sharey=True)), names, strict=True):
+        for curve in (c for c in curves if c.name == name):
+            color, mark = FORMATS[curve.precision]
+            shown = np.maximum(curve.errors, 1e-9)
+            axes.plot(
+                curve.lengths, shown, mark, color=color, label=curve.precision, markersize=4, linewidth=1
+            )
+            if curve.certified <= longest:
+                label = f"certified: {curve.certified:,}"
+                axes.axvline(curve.certified, color=color, linestyle=":", linewidth=1.2, label=label)
+        axes.axhline(0.25, color="black", linewidth=0.8, label="1/4, where rounding ends")
+        if name == "since":
+            axes.axhline(math.exp(-2), color=GREY, linestyle="--", linewidth=0.8, label="exp(-b), b = 2")
+        axes.set(xscale="log", yscale="log", xlabel="length n", title=name, ylim=(5e-10, 3))
+        axes.legend(frameon=False, fontsize=7, loc="lower left")
+    figure.axes[0].set_ylabel("largest raw error at the last position")
+    return figure
+
+
+def shares_right(shares: pd.DataFrame) -> Figure:
+    """The share of right positions by length, a panel for each format; languages that are right everywhere are one line."""
+    formats = list(dict.fromkeys(shares["format"]))
+    figure = Figure(figsize=(4.6 * len(formats), 3.8), layout="constrained")
+    for axes, name in zip(np.atleast_1d(figure.subplots(1, len(formats), sharey=True)), formats, strict=True):
+        mine = shares[shares["format"] == name].pivot(index="length", columns="language", values="right")
+        wrong = [language for language in mine if float(mine[language].min()) < 1]
+        for number, language in enumerate(wrong):
+            axes.plot(
+                mine.index, mine[language], "o-", markersize=3, linewidth=1, label=language, zorder=2 + number
+            )
+        all_right = mine.shape[1] - len(wrong)
+        axes.plot(mine.index, np.ones(len(mine)), color="black", label=f"{all_right} languages", zorder=1)
+        axes.set(xscale="log", xlabel="length n", title=name)
+        axes.set_xticks(list(mine.index), [str(n) for n in mine.index])
+        axes.minorticks_off()
+        axes.set_ylim(min(0.9, float(shares["right"].min()) - 0.02), 1.01)
+        axes.legend(frameon=False, fontsize=7, loc="lower left")
+    figure.axes[0].set_ylabel("share of right positions")
+    return figure
+
+
+def error_by_step(errors: Mapping[str, Sequence[float]], steps: Sequence[float], n: int) -> Figure:
+    """The largest raw error of a Since head by the step of its scores, in each format; a step of b is an inverse temperature of b."""
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.add_subplot()
+    fine = np.linspace(min(steps), max(steps), 100)
+    axes.plot(fine, np.exp(-fine), color=GREY, linewidth=1, label="exp(-b), the theorem")
+    for precision, found in errors.items():
+        color, mark = FORMATS[precision]
+        axes.plot(steps, np.maximum(found, 1e-9), mark[0], color=color, label=precision, fillstyle="none")
+    axes.axhline(0.25, color="black", linewidth=0.8)
+    axes.text(max(steps), 0.28, "1/4: rounding ends", fontsize=8, ha="right")
+    axes.set(yscale="log", xlabel="step b, the inverse temperature", ylabel=f"largest raw error, length {n}")
+    axes.legend(frameon=False)
+    return figure
+
+
+def gaps(survey: Survey) -> Figure:
+    """The gaps of random average-hard networks' heads."""
+    figure = Figure(figsize=(6, 3.4), layout="constrained")
+    axes = figure.add_subplot()
+    bins = np.geomspace(survey.gaps.min() * 0.99, survey.gaps.max() * 1.01, 24).tolist()
+    axes.hist(survey.gaps, bins=bins, color=MODEL)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set(xscale="log", xlabel="gap: largest score less the next, the least of a head", ylabel="heads")
+    return figure
+
+
+def bounds_and_errors(survey: Survey) -> Figure:
+    """Errors of softened random networks and their bounds, by inverse temperature times gap: both fall like its exponential."""
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.add_subplot()
+    for number, (measured, bound) in enumerate(zip(survey.measured, survey.bounds, strict=True)):
+        first = number == 0
+        axes.plot(
+            survey.sharpness,
+            finite(bound),
+            color=SECOND,
+            alpha=0.4,
+            linewidth=1,
+            label="bound" if first else None,
+        )
+        shown = np.where(measured > 1e-13, measured, np.nan)  # below lies the rounding of float64
+        axes.plot(
+            survey.sharpness, shown, color=MODEL, alpha=0.6, linewidth=1, label="measured" if first else None
+        )
+    axes.plot(
+        survey.sharpness, np.exp(-survey.sharpness), color="black", linestyle="--", label="exp(-beta gap)"
+    )
+    axes.set(
+        xscale="log",
+        yscale="log",
+        xlabel="inverse temperature beta, times the least gap",
+        ylabel="largest error of an output",
+        ylim=(1e-14, 1e4),
+    )
+    axes.legend(frameon=False, loc="lower left")
+    return figure
+
+
+def training_curve(history: Sequence[Mapping[str, float]], start: str) -> Figure:
+    """The share of right validation positions and the loss, by epoch."""
+    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    epochs = [row["epoch"] for row in history if "valid/right" in row]
+    axes.plot(epochs, [row["valid/right"] for row in history if "valid/right" in row], "o-", color=MODEL)
+    axes.set(xlabel="epoch", ylabel="share of right positions", title=f"start: {start}", ylim=(None, 1.02))
+    axes.yaxis.label.set_color(MODEL)
+    beside = axes.twinx()
+    beside.plot([row["epoch"] for row in history], [row["train/loss"] for row in history], color=SECOND)
+    beside.set(ylabel="loss", yscale="log")
+    beside.yaxis.label.set_color(SECOND)
     return figure
 
 

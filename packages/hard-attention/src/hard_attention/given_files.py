@@ -13,6 +13,7 @@ from offprints.atomic import atomic_write
 from offprints.errors import InputError
 
 from hard_attention.networks import GivenHead, GivenLayer, Network
+from hard_attention.softening import every_input
 
 Floats = NDArray[np.float64]
 
@@ -39,7 +40,7 @@ def write(path: Path, network: Network, inputs: Sequence[Floats]) -> None:
 
 
 def read(path: Path) -> tuple[Network, list[Floats]]:
-    """Read what `write` wrote.
+    """Read what `write` wrote; with `letters` and `places` in the place of inputs, these are all strings of that length.
 
     Args:
         path: the npz file.
@@ -70,8 +71,10 @@ def read(path: Path) -> tuple[Network, list[Floats]]:
     inputs: list[Floats] = []
     while f"input{len(inputs)}" in arrays:
         inputs.append(_array(arrays, f"input{len(inputs)}", path, 2))
+    if not inputs and "letters" in arrays:
+        inputs = every_input(*(_array(arrays, name, path, 2) for name in ("letters", "places")))
     if not layers or not inputs:
-        raise InputError(f"{path}: arrays layer0_w1, ... and input0, ... are needed")
+        raise InputError(f"{path}: arrays layer0_w1, ... and input0, ..., or letters and places, are needed")
     return Network(tuple(layers), str(arrays.get("ties", "average"))), inputs
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from hard_attention.definition import Predicate
-from hard_attention.precision import Precision, exponent_of, ladder, power_of_two
+from hard_attention.precision import Precision, exponent_of, ladder, power_of_two, steepness
 
 HERE, BOS = "here", "bos"
 SCORE_COLUMNS = ("rung", "rung back", "sign", "unit", "place", "place + 1", "length + 1")
@@ -79,9 +79,7 @@ class Positions:
             return torch.where(here, ladder((n + 1 - place).clamp(min=0), precision, self.step), 0.0)
         if name == "sign":
             # A count over n + 1 is told from 0 by a score of (n + 1) times ln(16 (n + 1)): see certificate.py.
-            wanted = (n + 1) * torch.log(16.0 * (n + 1).double())
-            steep = power_of_two((exponent_of(wanted) + 1).clamp(max=precision.top))
-            return torch.where(here, 0.0, steep)
+            return torch.where(here, 0.0, steepness(n, precision))
         if name == "place":
             return place
         if name == "place + 1":

@@ -123,6 +123,23 @@ def ladder(place: torch.Tensor, precision: Precision, step: float) -> torch.Tens
     return torch.where(place > 0, units * step, 0.0)
 
 
+def steepness(place: torch.Tensor, precision: Precision) -> torch.Tensor:
+    """The least float of a format that is at least (n + 1) ln(16 (n + 1)): what a sign's quotient is multiplied by.
+
+    Args:
+        place: int64 lengths n of any shape.
+        precision: the format.
+
+    Returns:
+        float64 of the same shape; beyond the format's range its largest power of two.
+    """
+    wanted = (place + 1) * torch.log(16.0 * (place + 1).double())
+    exponent = exponent_of(wanted)
+    spacing = power_of_two((exponent + 1 - precision.bits).clamp(min=-1022))
+    found = torch.ceil(wanted / spacing) * spacing
+    return torch.where(exponent < precision.top, found, power_of_two(torch.tensor(precision.top)))
+
+
 def power_of_two(exponent: torch.Tensor) -> torch.Tensor:
     """2**exponent as float64, exactly: torch's own exp2 and pow may be off by a unit in the last place.
 

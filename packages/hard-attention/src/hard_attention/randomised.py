@@ -1,12 +1,14 @@
-"""Random formulas, for exhaustive checks and benchmarks."""
+"""Random formulas and random hard networks, for exhaustive checks, surveys and benchmarks."""
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from offprints.errors import InputError
 
 from hard_attention.formulas import Formula, Term, formula, integer, letter, term
+from hard_attention.networks import GivenHead, GivenLayer, Network
 
 PAST = ("S", "Sn", "Y", "P", "O", "H")
 FUTURE = ("U", "Un", "X", "Fs", "F", "G")
@@ -54,6 +56,28 @@ def random_formula(
     if op in ("and", "or"):
         arguments = int(rng.integers(2, 4))
     return formula(op, *(below() for _ in range(arguments)))
+
+
+def random_network(
+    rng: np.random.Generator, ties: str = "average", layers: int = 2, mask: str = "none"
+) -> Network:
+    """A hard network of width 4 with two heads a layer and small whole or half weights, so that scores tie now and then.
+
+    Args:
+        rng: the randomness.
+        ties: average, leftmost or rightmost.
+        layers: how many.
+        mask: of all heads.
+    """
+
+    def whole(*shape: int) -> NDArray[np.float64]:
+        return rng.integers(-2, 3, shape).astype(float)
+
+    made = []
+    for _ in range(layers):
+        heads = tuple(GivenHead(whole(2, 4), whole(2, 4), whole(4, 4) / 2, mask) for _ in range(2))
+        made.append(GivenLayer(heads, whole(3, 4) / 4, whole(3), whole(4, 3) / 4, whole(4) / 2))
+    return Network(tuple(made), ties)
 
 
 def _leaf(rng: np.random.Generator, letters: str, modular: bool) -> Formula:

@@ -2,7 +2,8 @@
 
 A nearest head's score is `rung_j` or `rung_j - rung_i`, by whether the key is to be looked past: two running sums, whose terms only
 grow. A count's or a sign's keys are zero but for the sink's: one running sum. A comparison's scores are an arithmetic progression.
-The columns, the linear layers and the numbers are those of the module; only the order of the sums is another.
+The columns, the linear layers and the numbers are those of the module; only the order of the sums is another, and what depends on the
+position alone is taken once for each length.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _KINDS = ("nearest", "count", "sign", "compare")
 _DIMS = 5
+TABLE = 2**20
+"""Entries of a position column, over all lengths of a batch, that are held at once."""
 Floats = NDArray[np.floating]
 Ints = NDArray[np.int64]
 
@@ -35,7 +38,7 @@ class Scanned:
 
     Attributes:
         values: (B, n) of the readout.
-        raw: (B, heads, n + 1) what heads wrote before it was rounded.
+        raw: (B, heads, n + 1) what heads wrote before it was rounded; (0, heads, n + 1) if it was not asked for.
     """
 
     values: torch.Tensor
@@ -77,14 +80,14 @@ class Weights:
     width: int
 
 
-def scan(model: FormulaTransformer, ids: torch.Tensor, lengths: torch.Tensor, batch: int = 4096) -> Scanned:
+def scan(model: FormulaTransformer, ids: torch.Tensor, lengths: torch.Tensor, raw: bool = False) -> Scanned:
     """Evaluate a transformer by scans.
 
     Args:
         model: with weights in float32 or float64, on the CPU; trained weights are used as they are.
         ids: (B, n) int64.
-        lengths: (B,) int64.
-        batch: strings at a time.
+        lengths: (B,) int64; strings of one length are evaluated side by side.
+        raw: keep what heads wrote, too.
 
     Raises:
         InputError: the weights are of 16 bits or on a GPU, or training has moved them where the sums no longer apply.
@@ -93,22 +96,24 @@ def scan(model: FormulaTransformer, ids: torch.Tensor, lengths: torch.Tensor, ba
     if dtype not in (torch.float32, torch.float64) or model.letters.weight.device.type != "cpu":
         raise InputError("kernel=scan works in float32 and float64 on the CPU; use dense, chunked or sdpa")
     weights = gather(model)
-    longest = ids.shape[1]
-    alike = bool((lengths == lengths[0]).all())
-    values = np.empty(ids.shape, weights.factor.dtype)
-    raw = np.empty((len(ids), len(weights.heads), longest + 1), weights.factor.dtype)
     letters = model.letters.weight.detach().numpy()
-    for at in range(0, len(ids), batch):
-        part = slice(at, at + batch)
-        table, beta = model.positions.table(lengths[:1] if alike else lengths[part], longest, model.precision)
-        positions = np.ascontiguousarray(
-            table.to(dtype).numpy().transpose(0, 2, 1)
-        )  # (B or 1, columns, n + 1)
+    longest = ids.shape[1]
+    values = np.zeros(ids.shape, weights.factor.dtype)
+    kept = np.zeros((len(ids) if raw else 0, len(weights.heads), longest + 1), weights.factor.dtype)
+    sizes, which = np.unique(lengths.numpy(), return_inverse=True)
+    order = np.argsort(which, kind="stable")
+    ends = np.searchsorted(which[order], np.arange(len(sizes) + 1))
+    at_once = max(1, TABLE // (longest + 1))
+    for first in range(0, len(sizes), at_once):
+        some = sizes[first : first + at_once]
+        table, beta = model.positions.table(torch.from_numpy(some), longest, model.precision)
         refused = evaluate(
-            ids[part].numpy(),
-            lengths[part].numpy(),
+            ids.numpy(),
+            order[ends[first] : ends[first + len(some)]],
+            lengths.numpy(),
+            which - first,
             letters,
-            positions,
+            np.ascontiguousarray(table.to(dtype).numpy().transpose(0, 2, 1)),  # (lengths, columns, n + 1)
             beta.to(dtype).numpy(),
             weights.start,
             weights.column,
@@ -123,14 +128,14 @@ def scan(model: FormulaTransformer, ids: torch.Tensor, lengths: torch.Tensor, ba
             weights.layer_outputs,
             weights.readout,
             weights.width,
-            values[part],
-            raw[part],
+            values,
+            kept,
         )
         if refused:
             raise InputError(
-                "kernel=scan: these weights are no longer those of a compiled formula; use dense"
+                "kernel=scan: these weights or truth values are no longer those of a compiled formula; use dense"
             )
-    return Scanned(torch.from_numpy(values), torch.from_numpy(raw))
+    return Scanned(torch.from_numpy(values), torch.from_numpy(kept))
 
 
 def gather(model: FormulaTransformer) -> Weights:
@@ -142,15 +147,18 @@ def gather(model: FormulaTransformer) -> Weights:
     bias: list[float] = []
     outputs: list[list[int]] = []
     layer_heads, layer_units, layer_outputs = [0], [0], [0]
+    alphabet = len(model.program.alphabet)
+    fixed = range(alphabet, alphabet + len(model.program.positions))
     for layer in model.layers:
         for block in layer.attention:  # type: ignore[union-attr]
             assert isinstance(block, AttentionBlock)
             read = block.read.tolist()
-            query, key, value = (_numpy(part.weight) for part in (block.query, block.key, block.value))
+            query, key, value = (_numpy(weight) for weight in block.weights)
             for h, (kind, mask) in enumerate(zip(block.kinds, block.masks, strict=True)):
                 heads.append([_KINDS.index(kind), MASKS.index(mask), block.start + h])
                 rows = range(h * block.dims, (h + 1) * block.dims)
                 none = [-1] * (_DIMS - block.dims)
+                _require_fixed(kind, query[rows.start : rows.stop], key[rows.start : rows.stop], read, fixed)
                 head_forms.append(
                     [forms.add(query[r], read) for r in rows]
                     + none
@@ -187,6 +195,14 @@ def gather(model: FormulaTransformer) -> Weights:
         readout=readout,
         width=len(model.program.columns),
     )
+
+
+def _require_fixed(kind: str, query: Floats, key: Floats, read: list[int], fixed: range) -> None:
+    """Refuse a head whose rungs or keys depend on more than the position, as training may make them."""
+    rows = [query, key[:1]] if kind == "nearest" else [key]
+    used = {read[c] for row in rows for c in np.flatnonzero(row.any(0))}
+    if not used <= set(fixed):
+        raise InputError("kernel=scan: these weights are no longer those of a compiled formula; use dense")
 
 
 class _Forms:

@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from offprints.errors import InputError
 
+from hard_attention.alphabet import all_strings
 from hard_attention.networks import ExactRun, GivenHead, Network, exact_run, soft_run
 
 Floats = NDArray[np.float64]
+MOST_INPUTS = 4096
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,28 @@ def soften(
         beta *= 2
         if beta > largest:
             raise InputError(f"the bound is still {bound:.3g} at an inverse temperature of {largest:.3g}")
+
+
+def every_input(letters: Floats, places: Floats) -> list[Floats]:
+    """All embedded strings of a length: `soften` on them has a bound for every input of that length.
+
+    Args:
+        letters: (k, d) embeddings.
+        places: (n, d) what each position adds.
+
+    Returns:
+        k**n arrays (n, d).
+
+    Raises:
+        InputError: the shapes do not fit, or there are more than 4,096 strings: each is run in exact fractions.
+    """
+    if letters.ndim != 2 or places.ndim != 2 or letters.shape[1] != places.shape[1] or not len(places):
+        raise InputError(f"letters {letters.shape} and places {places.shape}: (k, d) and (n, d) are needed")
+    if len(letters) ** len(places) > MOST_INPUTS:
+        raise InputError(
+            f"there are {len(letters)}**{len(places)} strings of length {len(places)}: {MOST_INPUTS:,} at most"
+        )
+    return list(letters[all_strings(len(letters), len(places))] + places)
 
 
 def decided(exact: float, bound: float, step: float = 1.0) -> bool:

@@ -9,6 +9,7 @@ model(ids, kernel="sdpa")                   # dense, sdpa, chunked, scan; averag
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -65,7 +66,13 @@ def compile_formula(
     root = parse(formula) if isinstance(formula, str) else formula
     letters = Alphabet(alphabet) if isinstance(alphabet, str) else alphabet
     program = plan(root, letters, step=step, bounded=mode == "temperature")
-    return FormulaTransformer(program, predicates or {}).to(precision_of(dtype).dtype).eval()
+    model = FormulaTransformer(program, predicates or {}).eval()
+    wanted = precision_of(dtype).dtype
+    return model if wanted is torch.float64 else model.to(wanted)
+
+
+class BeyondCertificate(UserWarning):
+    """A transformer was asked about strings that are longer than its certificate reaches."""
 
 
 class Layer(nn.Module):
@@ -77,8 +84,7 @@ class Layer(nn.Module):
         self.feed_forward = nn.ModuleList(feed_forward_blocks([*layer.roundings, *layer.gates], program))
 
     def forward(self, x: Tensor, beta: Tensor, masks: Sequence[Masks], kernel: Kernel) -> Tensor:
-        """(B, n + 1, width) -> the same."""
-        x = x.clone()
+        """(B, n + 1, width) -> the same tensor, with the columns filled in that this layer writes."""
         block: nn.Module
         heads = [block(x, beta, mask, kernel) for block, mask in zip(self.attention, masks, strict=True)]
         for block, written in zip(self.attention, heads, strict=True):
@@ -111,6 +117,8 @@ class FormulaTransformer(nn.Module):
         if missing:
             raise InputError(f"no meaning was given for the predicates {', '.join(missing)}")
         self.program = program
+        self._certified: dict[tuple[str, str], int | None] = {}
+        self._warned = False
         self.positions = Positions(program.positions, program.step, program.bounded, predicates)
         size = len(program.alphabet)
         self.letters = nn.Embedding(size + 1, size, dtype=torch.float64)
@@ -137,20 +145,25 @@ class FormulaTransformer(nn.Module):
         """positions or temperature."""
         return MODES[self.program.bounded]
 
-    def forward(self, ids: Tensor, lengths: Tensor | None = None, kernel: str = "dense") -> Tensor:
+    def forward(
+        self, ids: Tensor, lengths: Tensor | None = None, kernel: str = "dense", strict: bool = False
+    ) -> Tensor:
         """The truth of the formula.
 
         Args:
             ids: (B, n) int64 letters by number, padded with any letter.
             lengths: (B,) int64; None takes n for all.
             kernel: dense, sdpa, chunked or scan (softmax); average, leftmost or rightmost (hard attention).
+            strict: refuse what is not certified: strings too long, trained weights; else a long string warns once (`BeyondCertificate`).
 
         Returns:
             (B, n) bool; behind a string's end without meaning.
 
         Raises:
-            InputError: the strings are empty, a letter is no letter, or there is no such kernel.
+            InputError: the strings are empty, a letter is no letter, there is no such kernel, or a string is too long.
         """
+        if not torch.compiler.is_compiling():
+            self._look_at_the_length(ids.shape[-1], kernel, strict)
         return self.values(ids, lengths, kernel) > 0.5
 
     def values(self, ids: Tensor, lengths: Tensor | None = None, kernel: str = "dense") -> Tensor:
@@ -172,7 +185,10 @@ class FormulaTransformer(nn.Module):
         for layer in self.layers:
             assert isinstance(layer, Layer)
             names = [tuple(block.masks) for block in layer.attention if isinstance(block, AttentionBlock)]
-            masks = [seen.setdefault(name, Masks(name, lengths, ids.shape[1])) for name in names]
+            for name in names:
+                if name not in seen:
+                    seen[name] = Masks(name, lengths[:1] if alike else lengths, ids.shape[1])
+            masks = [seen[name] for name in names]
             x = layer(x, beta, masks, attend)
         return x
 
@@ -200,15 +216,20 @@ class FormulaTransformer(nn.Module):
         return {names[head.column]: x[:, 1:, head.column] for head in self.heads}
 
     @torch.no_grad()
-    def decide(self, strings: Sequence[str], kernel: str = "dense") -> list[list[bool]]:
+    def decide(self, strings: Sequence[str], kernel: str = "dense", strict: bool = False) -> list[list[bool]]:
         """The truth at every position of strings of any lengths.
 
+        Args:
+            strings: one or more.
+            kernel: as of `forward`.
+            strict: as of `forward`.
+
         Raises:
-            InputError: there is no string, one is empty, or one has a letter that the alphabet lacks.
+            InputError: there is no string, one is empty, has a letter that the alphabet lacks, or is too long to be certified.
         """
         ids, lengths = self.program.alphabet.batch(strings)
         device = self.letters.weight.device
-        found = self(torch.from_numpy(ids).to(device), torch.from_numpy(lengths).to(device), kernel)
+        found = self(torch.from_numpy(ids).to(device), torch.from_numpy(lengths).to(device), kernel, strict)
         return [row[:length].tolist() for row, length in zip(found.cpu(), lengths, strict=True)]
 
     def save(self, path: Path | str) -> None:
@@ -250,6 +271,30 @@ class FormulaTransformer(nn.Module):
         )
         model.load_state_dict(weights)
         return model
+
+    def _look_at_the_length(self, n: int, kernel: str, strict: bool) -> None:
+        """Refuse, or warn once, where a softmax kernel is not certified."""
+        from hard_attention.certificate import SOFT_KERNELS, certify
+
+        if kernel not in SOFT_KERNELS:
+            return
+        key = (self.precision.name, kernel)
+        if strict:  # weights may have been trained since: nothing is remembered
+            self._certified[key] = certify(self, kernel=kernel).length
+        elif key not in self._certified:
+            try:
+                self._certified[key] = certify(self, kernel=kernel).length
+            except InputError:
+                self._certified[key] = None
+        certified = self._certified[key]
+        if certified is None or n <= certified:
+            return
+        reason = f"strings of length {n:,} are beyond the {certified:,} that are certified in {key[0]} by kernel {kernel}"
+        if strict:
+            raise InputError(f"{reason}; `certify` says where the certificate ends and why")
+        if not self._warned:
+            self._warned = True
+            warnings.warn(f"{reason}; strict=True refuses them", BeyondCertificate, stacklevel=4)
 
     def _lengths(self, ids: Tensor, lengths: Tensor | None) -> Tensor:
         if ids.ndim != 2 or 0 in ids.shape:

@@ -1,8 +1,8 @@
-"""Looking for a mistake: all strings up to a length, and strings made to hurt up to the certified length."""
+"""Looking for a mistake in a transformer: on all strings up to a length, or on any that are given."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +13,12 @@ from offprints.errors import InputError
 
 from hard_attention.alphabet import Alphabet, all_strings
 from hard_attention.exhaustive import evaluate_all
-from hard_attention.recurrence import evaluate
+from hard_attention.last_position import last_position
 from hard_attention.transformer import FormulaTransformer
 
 Ids = NDArray[np.int64]
+ENTRIES = 2**18
+"""Scores of a head that are held at once: about what a core's cache takes."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +40,14 @@ class Verified:
     largest_raw_error: float
 
 
-def verify(model: FormulaTransformer, longest: int, kernel: str = "dense", batch: int = 4096) -> Verified:
+def verify(model: FormulaTransformer, longest: int, kernel: str = "dense", batch: int = 2**16) -> Verified:
     """Compare a transformer with the bit-parallel truth on every string of lengths 1 to `longest`.
 
     Args:
         model: the transformer.
         longest: there are len(alphabet)**longest strings of that length; at most 2**26.
         kernel: how attention is evaluated.
-        batch: strings at a time.
+        batch: strings whose truth is held at a time.
 
     Raises:
         InputError: the length is not positive, or there are too many strings.
@@ -65,108 +67,66 @@ def verify(model: FormulaTransformer, longest: int, kernel: str = "dense", batch
     return _compared(model, cases(), kernel)
 
 
-def search(
-    model: FormulaTransformer,
-    n: int,
-    tries: int,
-    seed: int = 0,
-    kernel: str = "dense",
-    batch: int = 1024,
-    on_batch: Callable[[int], None] | None = None,
-) -> Verified:
-    """Try strings that are hard for attention: long runs with few exceptions, periods, near-balanced counts, edits of the worst so far.
+def strings_at_once(n: int, kernel: str) -> int:
+    """How many strings of a length to give a kernel at a time, so that its scores stay in the cache.
 
     Args:
-        model: the transformer.
-        n: length of the strings, usually the certified one.
-        tries: how many strings.
-        seed: of the strings.
-        kernel: how attention is evaluated.
-        batch: strings at a time.
-        on_batch: called with the number of strings tried.
+        n: the length.
+        kernel: scan has no matrix of scores, and of sdpa only a part of one is there at a time.
     """
-    alphabet = model.program.alphabet
-    rng = np.random.default_rng(seed)
-    worst: Ids = np.zeros((0, n), np.int64)
-    found = Verified(0, 0, 0, "", 0.0)
-    for at in range(0, tries, batch):
-        count = min(batch, tries - at)
-        ids = hard_strings(rng, count, n, len(alphabet))
-        if len(worst):
-            edited = worst[rng.integers(len(worst), size=count // 4)].copy()
-            if len(edited):
-                edited[np.arange(len(edited)), rng.integers(n, size=len(edited))] = rng.integers(
-                    len(alphabet), size=len(edited)
-                )
-                ids[: len(edited)] = edited
-        truth = evaluate(model.program.core, ids, alphabet, model.positions.predicates)
-        errors, values = _raw_errors(model, ids, kernel)
-        found = _added(found, ids, truth, values, errors, alphabet)
-        worst = ids[np.argsort(-errors, kind="stable")[:32]]
-        if on_batch is not None:
-            on_batch(at + count)
-    return found
-
-
-def hard_strings(rng: np.random.Generator, count: int, n: int, letters: int) -> Ids:
-    """Strings of the kinds that `search` tries, in equal shares; (count, n)."""
-    ids = np.empty((count, n), np.int64)
-    for row in range(count):
-        kind = row % 5
-        base = int(rng.integers(letters))
-        if kind == 0:  # a run with a few exceptions, mostly near the ends
-            ids[row] = base
-            ends = np.concatenate([np.arange(min(n, 4)), np.arange(max(n - 4, 0), n)])
-            spots = np.concatenate([rng.choice(ends, 2), rng.integers(n, size=int(rng.integers(3)))])
-            ids[row, spots] = rng.integers(letters, size=len(spots))
-        elif kind == 1:  # a period
-            period = int(rng.integers(1, 5))
-            ids[row] = np.resize(rng.integers(letters, size=period), n)
-            ids[row, rng.integers(n)] = int(rng.integers(letters))
-        elif kind == 2:  # two blocks
-            cut = int(rng.integers(n + 1))
-            ids[row, :cut], ids[row, cut:] = base, int(rng.integers(letters))
-        elif kind == 3:  # nearly as many of each letter
-            ids[row] = rng.permutation(np.resize(np.arange(letters), n))
-            ids[row, rng.integers(n, size=2)] = base
-        else:
-            ids[row] = rng.integers(letters, size=n)
-    return ids
-
-
-def _compared(
-    model: FormulaTransformer, cases: Iterator[tuple[Ids, NDArray[np.bool_]]], kernel: str
-) -> Verified:
-    found = Verified(0, 0, 0, "", 0.0)
-    for ids, truth in cases:
-        errors, values = _raw_errors(model, ids, kernel)
-        found = _added(found, ids, truth, values, errors, model.program.alphabet)
-    return found
+    entries = {"scan": 2**30, "sdpa": 2**23}.get(kernel, ENTRIES)
+    return min(2**16, max(1, entries // (n + 1) ** 2))
 
 
 @torch.no_grad()
-def _raw_errors(
+def read_out(model: FormulaTransformer, ids: Ids, kernel: str) -> NDArray[np.float64]:
+    """The readout, (B, n), of strings of one length, some at a time."""
+    at_once = strings_at_once(ids.shape[1], kernel)
+    parts = [
+        model.values(torch.from_numpy(ids[at : at + at_once]), kernel=kernel).double().numpy()
+        for at in range(0, len(ids), at_once)
+    ]
+    return np.concatenate(parts)
+
+
+@torch.no_grad()
+def raw_errors(
     model: FormulaTransformer, ids: Ids, kernel: str
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """For each string its largest raw error; and the readout."""
-    tensor = torch.from_numpy(ids)
+    """How far heads are from 0 and 1, and what is read out.
+
+    Args:
+        model: the transformer.
+        ids: (B, n) strings of one length.
+        kernel: dense, sdpa, chunked, scan, or last: the last position alone, see last_position.py.
+
+    Returns:
+        (B,) the largest distance of a raw output of a nearest, sign or compare head from 0 or 1, nan if one is no number;
+        and the readout, (B, n) or (B, 1).
+    """
     told = [number for number, head in enumerate(model.heads) if head.kind != "count"]
-    if kernel == "scan":
-        from hard_attention.scan import scan
+    errors, values = [], []
+    at_once = max(1, ENTRIES // ids.shape[1]) if kernel == "last" else strings_at_once(ids.shape[1], kernel)
+    for at in range(0, len(ids), at_once):
+        part = torch.from_numpy(ids[at : at + at_once])
+        if kernel == "last":
+            read, raw = last_position(model, part)
+            read, raw = read[:, None], raw[:, told, None]
+        elif kernel == "scan":
+            from hard_attention.scan import scan
 
-        scanned = scan(model, tensor, torch.full((len(ids),), ids.shape[1]))
-        raw, values = scanned.raw[:, told, 1:].double().numpy(), scanned.values.double().numpy()
-    else:
-        x = model.residual(tensor, kernel=kernel)
-        columns = [model.heads[number].column for number in told]
-        raw = x[:, 1:, columns].double().numpy().transpose(0, 2, 1)
-        values = model.readout(x)[:, 1:, 0].double().numpy()
-    if not told:
-        return np.zeros(len(ids)), values
-    return np.minimum(np.abs(raw), np.abs(raw - 1)).max((1, 2)), values
+            scanned = scan(model, part, torch.full((len(part),), part.shape[1]), raw=True)
+            read, raw = scanned.values, scanned.raw[:, told, 1:]
+        else:
+            x = model.residual(part, kernel=kernel)
+            read, raw = model.readout(x)[:, 1:, 0], x[:, 1:, [model.heads[number].column for number in told]]
+        away = torch.minimum(raw.abs(), (raw - 1).abs()).flatten(1).double()
+        errors.append(away.amax(1).numpy() if told else np.zeros(len(part)))
+        values.append(read.double().numpy())
+    return np.concatenate(errors), np.concatenate(values)
 
 
-def _added(
+def added(
     found: Verified,
     ids: Ids,
     truth: NDArray[np.bool_],
@@ -174,6 +134,16 @@ def _added(
     errors: NDArray[np.float64],
     alphabet: Alphabet,
 ) -> Verified:
+    """What was found, with more strings.
+
+    Args:
+        found: so far.
+        ids: (B, n).
+        truth: (B, positions) of those that were read out.
+        values: (B, positions).
+        errors: (B,) raw.
+        alphabet: to write a string down.
+    """
     # Within a certificate the readout is exactly 0 or 1, and anything else is a mistake too.
     bad = values != truth
     example = found.example
@@ -182,8 +152,18 @@ def _added(
         example = "".join(alphabet.letters[i] for i in ids[row])
     return Verified(
         found.strings + len(ids),
-        found.positions + ids.size,
+        found.positions + truth.size,
         found.wrong + int(bad.sum()),
         example,
-        max(found.largest_raw_error, float(errors.max())),
+        max(found.largest_raw_error, float(np.where(np.isnan(errors), 1.0, errors).max())),
     )
+
+
+def _compared(
+    model: FormulaTransformer, cases: Iterator[tuple[Ids, NDArray[np.bool_]]], kernel: str
+) -> Verified:
+    found = Verified(0, 0, 0, "", 0.0)
+    for ids, truth in cases:
+        errors, values = raw_errors(model, ids, kernel)
+        found = added(found, ids, truth, values, errors, model.program.alphabet)
+    return found
