@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from hard_attention import single_heads
@@ -202,6 +202,8 @@ def bounds_and_errors(survey: Survey) -> Figure:
         ylabel="largest error of an output",
         ylim=(1e-14, 1e4),
     )
+    axes.set_xticks([2, 5, 10, 20, 50], ["2", "5", "10", "20", "50"])
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.legend(frameon=False, loc="lower left")
     return figure
 
