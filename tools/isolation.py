@@ -25,6 +25,7 @@ else:
 
 IMPORT_NAMES = {
     "beautifulsoup4": {"bs4"},
+    "faiss-cpu": {"faiss"},
     "hydra-core": {"hydra"},
     "hydra-joblib-launcher": {"hydra_plugins"},
     "hydra-ray-launcher": {"hydra_plugins"},
