@@ -297,8 +297,9 @@ class _Network:
 
     def form(self) -> Form | None:
         """The whole product; None where it has no matrix form."""
-        while self._step():
-            pass
+        more = True
+        while more:
+            more = self._step()
         free = set(range(self.node.rank)) - {late for _, late in self.deltas}
         if any(not set(one.indices) <= free for one in self.items):
             return None

@@ -12,8 +12,7 @@ from fractions import Fraction
 from itertools import count
 from typing import TypeAlias
 
-from offprints.errors import InputError
-
+from matrix_calculus.exact import exact, folded, raised
 from matrix_calculus.expression import (
     Elementwise,
     Factor,
@@ -38,7 +37,6 @@ Labelled: TypeAlias = "tuple[Node, tuple[Label, ...]]"
 _MOST_OPENED = 8
 _MOST_SPREAD = 3  # terms; multiplying out longer sums could double them with every layer
 _ROUNDS = 3  # of telling indices apart by what they touch
-_MOST_BITS = 2_000  # of an exact number
 
 
 def number(value: Fraction | int, shape: Sequence[Size] = ()) -> Node:
@@ -136,7 +134,7 @@ def _opened(
         if isinstance(node, Identity):
             deltas.append((labels[0], labels[1]))
         elif isinstance(node, Product) and len(node.factors) <= _MOST_OPENED:
-            scale = _exact(scale * node.coefficient)
+            scale = exact(scale * node.coefficient)
             names: list[Label] = list(labels)
             for size in node.sizes[node.rank :]:
                 names.append(next(label for label in fresh if label not in known))
@@ -146,12 +144,6 @@ def _opened(
         else:
             found.append((node, labels))
     return found, deltas, live, scale
-
-
-def _exact(value: Fraction) -> Fraction:
-    if max(value.numerator.bit_length(), value.denominator.bit_length()) > _MOST_BITS:
-        raise InputError(f"a number in the expression has more than {_MOST_BITS} binary digits")
-    return value
 
 
 def _without_deltas(
@@ -277,7 +269,7 @@ def _finish(
 def _made(
     scale: Fraction, factors: Sequence[Factor], sizes: tuple[Size, ...], shape: tuple[Size, ...]
 ) -> Product:
-    scale = _exact(scale)
+    scale = exact(scale)
     contents = sorted((node.key, indices) for node, indices in factors)
     return Product(
         scale, tuple(factors), sizes, shape, digest("product", str(scale), contents, sizes, len(shape))
@@ -340,19 +332,13 @@ def add(terms: Iterable[tuple[Fraction | int, Node]], shape: Sequence[Size]) -> 
             waiting.append((scale, node))
             continue
         before = collected.get(node.key, (Fraction(0), node))
-        collected[node.key] = (_exact(before[0] + scale), before[1])
+        collected[node.key] = (exact(before[0] + scale), before[1])
     left = [(scale, node) for scale, node in collected.values() if scale != 0 and is_number(node) != 0]
     if not left:
         return number(0, shape)
     if len(left) == 1:
         return product([(left[0][1], axes)], axes, None, left[0][0])
     return Sum(tuple(left), tuple(shape))
-
-
-_FOLDED: dict[str, dict[Fraction | int, Fraction | int]] = {
-    "exp": {0: 1}, "log": {1: 0}, "sin": {0: 0}, "cos": {0: 1}, "tan": {0: 0}, "tanh": {0: 0}, "sinh": {0: 0},
-    "cosh": {0: 1}, "arctan": {0: 0}, "arcsin": {0: 0}, "sigmoid": {0: Fraction(1, 2)}, "arccos": {1: 0},
-}  # fmt: skip
 
 
 def elementwise(function: str, argument: Node, power: Fraction | None = None) -> Node:
@@ -374,9 +360,9 @@ def elementwise(function: str, argument: Node, power: Fraction | None = None) ->
             return argument
     value = is_number(argument)
     if value is not None:
-        folded = _folded(function, value, power)
-        if folded is not None:
-            return number(folded, argument.shape)
+        known = folded(function, value, power)
+        if known is not None:
+            return number(known, argument.shape)
     if isinstance(argument, Product):
         if argument.permutes:
             inner, indices = argument.factors[0]
@@ -389,8 +375,8 @@ def elementwise(function: str, argument: Node, power: Fraction | None = None) ->
             return product([(elementwise(function, inner, power), tuple(axes))], range(argument.rank), sizes)
         plain = argument.factors and not any(isinstance(one, Identity) for one, _ in argument.factors)
         if plain and power is not None and power.denominator == 1 and len(argument.sizes) == argument.rank:
-            raised = [(elementwise("pow", one, power), indices) for one, indices in argument.factors]
-            return product(raised, range(argument.rank), sizes, _raised(argument.coefficient, power))
+            powers = [(elementwise("pow", one, power), indices) for one, indices in argument.factors]
+            return product(powers, range(argument.rank), sizes, raised(argument.coefficient, power))
     if isinstance(argument, Elementwise):
         if function == "pow" and argument.function == "pow" and power is not None and power.denominator == 1:
             assert argument.power is not None
@@ -407,34 +393,6 @@ def elementwise(function: str, argument: Node, power: Fraction | None = None) ->
         ):
             return argument
     return Elementwise(function, argument, power)
-
-
-def _folded(function: str, value: Fraction, power: Fraction | None) -> Fraction | int | None:
-    if function == "pow":
-        assert power is not None
-        return (
-            _raised(value, power)
-            if power.denominator == 1
-            else value
-            if value in (0, 1) and power > 0
-            else None
-        )
-    if function in ("relu", "abs", "sign", "step"):
-        sign = (value > 0) - (value < 0)
-        found: dict[str, Fraction | int] = {"relu": max(value, Fraction(0)), "abs": abs(value), "sign": sign}
-        return found.get(function, int(value > 0))
-    if function == "log" and value <= 0:
-        raise InputError(f"the logarithm of {value} is not defined")
-    return _FOLDED.get(function, {}).get(value)
-
-
-def _raised(value: Fraction, power: Fraction) -> Fraction:
-    if value == 0 and power < 0:
-        raise InputError("the expression divides by 0")
-    bits = max(value.numerator.bit_length(), value.denominator.bit_length())
-    if value not in (0, 1, -1) and bits * abs(power) > _MOST_BITS:
-        raise InputError(f"a number to the power {float(power):.4g} has more than {_MOST_BITS} binary digits")
-    return _exact(value ** int(power))
 
 
 def whole(function: str, argument: Node) -> Node:
