@@ -21,7 +21,7 @@ from m3dm.scan import Scan
 
 
 def plain_coreset(rows: torch.Tensor, count: int) -> list[int]:
-    """One pass over all rows for each choice, float32."""
+    """One pass over all rows for each choice, in the precision of the rows."""
     nearest = torch.linalg.norm(rows - rows[:1], dim=1)
     chosen = [0]
     for _ in range(count - 1):
@@ -45,7 +45,7 @@ def dense_alignment(
     points: torch.Tensor, centres: torch.Tensor, features: torch.Tensor, where: torch.Tensor, side: int = 224
 ) -> torch.Tensor:
     """A feature for each pixel, averaged and pooled."""
-    dense = torch.zeros(side * side, features.shape[1])
+    dense = torch.zeros(side * side, features.shape[1], dtype=features.dtype)
     dense[where] = sorted_interpolation(points, centres, features)
     image = dense.T.reshape(1, -1, side, side)
     return F.adaptive_avg_pool2d(F.avg_pool2d(image, 3, 1), 56).reshape(features.shape[1], -1).T

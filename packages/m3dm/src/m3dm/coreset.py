@@ -1,8 +1,9 @@
 """Greedy k-centre coreset: the row that lies furthest from all chosen ones is chosen next.
 
 The plain loop passes over all rows for each choice. The lazy one gives the same rows in the same order: it keeps for each row an
-upper bound of its distance to the chosen ones, lowered for all rows at once by a matrix product now and then, and computes the
-distance itself only for the row whose bound is the highest.
+upper bound of its distance to the chosen ones and computes the distance itself only for the row whose bound is the highest. Bounds are
+lowered by matrix products now and then, and only those that could soon be the highest: most rows lie closer to a chosen one than any
+choice to come, and are not looked at again.
 
 Source: Section 3.4 of the paper, after PatchCore (Roth et al. 2022) and Sener and Savarese 2018.
 """
@@ -16,7 +17,7 @@ from offprints.errors import InputError
 
 from m3dm.arrays import Floats, Indices
 
-BLOCK = 64
+BLOCK = 128
 """Choices between two lowerings of all bounds."""
 _ROWS = 4096
 
@@ -45,13 +46,17 @@ def greedy_coreset(rows: Floats, count: int, block: int = BLOCK) -> Indices:
     bound = np.full(len(x), np.inf)  # squared, never below the distance to the nearest chosen row
     exact = np.full(len(x), np.inf)  # squared distance to the nearest of the first `known` chosen rows
     known = np.zeros(len(x), np.int64)
+    seen = np.zeros(len(x), np.int64)  # chosen rows that the bound takes into account
     chosen = np.zeros(count, np.int64)
-    done = 0
+    done, top, floor = 0, np.inf, 0.0
     while done < count:
         last = min(done + (block if done else 1), count)
-        _choose(x, bound, exact, known, chosen, done, last)
-        _lower(centred, norms, slack, bound, chosen[done:last])
+        reached = _choose(x, bound, exact, known, chosen, done, last)
         done = last
+        if np.isfinite(top):
+            floor = reached * (reached / top) ** 2 if top > 0 else 0.0  # it falls less in the next block than in two like this one
+        top = reached
+        _lower(centred, norms, slack, bound, seen, chosen[:done], floor)
     return chosen
 
 
@@ -118,14 +123,31 @@ def _rounding(dim: int) -> float:
     return (dim / 2 + 16) * 2.0**-24
 
 
-def _lower(x: Floats, norms: Floats, slack: Floats, bound: Floats, centres: Indices) -> None:
-    """Lower the bounds of all rows to their distance to the newest centres, rounding included."""
-    c = x[centres].T
-    for first in range(0, len(x), _ROWS):
-        part = slice(first, first + _ROWS)
-        squared = norms[centres].astype(np.float32) - 2 * (x[part] @ c)
-        upper = squared.min(1) + norms[part] + slack[part]
-        np.minimum(bound[part], upper, out=bound[part], where=bound[part] >= 0)
+def _lower(
+    x: Floats, norms: Floats, slack: Floats, bound: Floats, seen: Indices, chosen: Indices, floor: float
+) -> None:
+    """Lower the bounds that lie above `floor` to the distance to the chosen rows, rounding included."""
+    above = np.flatnonzero(bound > floor)
+    for first in np.unique(seen[above]):
+        rows = above[seen[above] == first]
+        c, of_centres = x[chosen[first:]].T, norms[chosen[first:]].astype(np.float32)
+        for start in range(0, len(rows), _ROWS):
+            part = rows[start : start + _ROWS]
+            squared = x[part] @ c
+            squared *= -2
+            squared += of_centres
+            bound[part] = np.minimum(bound[part], squared.min(1) + norms[part] + slack[part])
+        seen[rows] = len(chosen)
+
+
+@numba.njit(cache=True, fastmath=True)
+def _roughly(a: Floats, b: Floats) -> float:
+    """Squared distance in float32, summed in whatever order is fastest."""
+    total = np.float32(0.0)
+    for d in range(len(a)):
+        gap = a[d] - b[d]
+        total += gap * gap
+    return total
 
 
 @numba.njit(cache=True)
@@ -154,9 +176,10 @@ def _squared(a: Floats, b: Floats, limit: float) -> float:
 @numba.njit(cache=True)
 def _choose(
     x: Floats, bound: Floats, exact: Floats, known: Indices, chosen: Indices, done: int, last: int
-) -> None:
-    """Choose rows number `done` to `last`; bounds of chosen rows become -1."""
-    size = 256
+) -> float:
+    """Choose rows number `done` to `last`; bounds of chosen rows become -1. Returns the squared distance of the last one."""
+    size, reached = 256, np.inf
+    rounding = len(x[0]) * 2.0**-23  # of a sum in float32, as a share of it
     tops = np.empty((len(x) + size - 1) // size)
     for block in range(len(tops)):
         tops[block] = bound[block * size : (block + 1) * size].max()
@@ -166,11 +189,15 @@ def _choose(
         if known[i] < done:
             # Some chosen row is as near as the bound says, or nearer: parts of sums above it are of no interest.
             for k in range(known[i], done):
-                exact[i] = min(exact[i], _squared(x[i], x[chosen[k]], min(exact[i], bound[i])))
+                limit = min(exact[i], bound[i])
+                if _roughly(x[i], x[chosen[k]]) * (1 - rounding) <= limit:
+                    exact[i] = min(exact[i], _squared(x[i], x[chosen[k]], limit))
             known[i] = done
             bound[i] = exact[i]
         else:
             chosen[done] = i
             done += 1
+            reached = bound[i]
             bound[i] = -1.0
         tops[block] = bound[block * size : (block + 1) * size].max()
+    return reached
