@@ -1,9 +1,9 @@
 """Multimodal Industrial Anomaly Detection via Hybrid Fusion (Wang et al., CVPR 2023): defects in images and point clouds of parts.
 
-from m3dm import FPFH, M3DM, ColourBank, folder_scans, prepared
+from m3dm import M3DM, ColourBank, Relief, folder_scans, prepared
 
 good = prepared(folder_scans("good_parts", defect="good"))
-detector = M3DM(xyz=FPFH(), rgb=ColourBank()).fit(good)
+detector = M3DM(xyz=Relief(), rgb=ColourBank()).fit(good)
 prediction = detector.predict(prepared(folder_scans("new_parts"))[0])
 prediction.score, prediction.p_value, prediction.map, prediction.fired()
 """
@@ -29,6 +29,7 @@ from m3dm.model_file import load_model, save_model
 from m3dm.point_transformer import PointFeatures, PointTransformer
 from m3dm.prepared import prepared
 from m3dm.preprocess import PreparationOptions, preprocess
+from m3dm.relief import Relief
 from m3dm.scan import Scan, ScanError
 from m3dm.smallnet import SmallNet, SmallNetOptions, train_smallnet
 from m3dm.synthetic import SyntheticOptions, make_synthetic
@@ -56,6 +57,7 @@ __all__ = [
     "PointTransformer",
     "Prediction",
     "PreparationOptions",
+    "Relief",
     "Report",
     "Scan",
     "ScanError",

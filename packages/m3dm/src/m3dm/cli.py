@@ -149,9 +149,12 @@ def predict(config: Config, run: Run) -> Results:
 
 
 def _groups(modes: Sequence[str]) -> list[list[str]]:
-    """Modes that look at the same features together: heights have another backbone than points."""
-    apart = [mode for mode in modes if "height" in modalities(mode)]
-    return [group for group in ([mode for mode in modes if mode not in apart], apart) if group]
+    """Modes that look at the same features together: some baselines describe points in a way of their own."""
+    found: dict[frozenset[str], list[str]] = {}
+    for mode in modes:
+        points = frozenset(modalities(mode) & {"fpfh", "height"})
+        found.setdefault(points, []).append(mode)
+    return list(found.values())
 
 
 @dataclass(frozen=True)

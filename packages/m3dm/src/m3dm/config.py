@@ -38,7 +38,7 @@ class BackboneConfig:
     """What describes patches.
 
     Attributes:
-        xyz: fpfh, height (depth alone) or point_transformer (pretrained; needs xyz_weights).
+        xyz: relief (curvatures at three scales), fpfh, height (depth alone) or point_transformer (pretrained; needs xyz_weights).
         rgb: colour (a bank of filters), smallnet (trained on the good scans) or vit (pretrained; needs rgb_weights).
         xyz_weights: file of Point-MAE's or Point-BERT's weights.
         rgb_weights: file of DINO's ViT-B/8 or ViT-S/8 weights.
@@ -47,7 +47,7 @@ class BackboneConfig:
         stochastic_reference: leave the point transformer in training mode, as published: features are then random.
     """
 
-    xyz: str = "fpfh"
+    xyz: str = "relief"
     rgb: str = "colour"
     xyz_weights: str | None = None
     rgb_weights: str | None = None

@@ -54,7 +54,9 @@ def greedy_coreset(rows: Floats, count: int, block: int = BLOCK) -> Indices:
         reached = _choose(x, bound, exact, known, chosen, done, last)
         done = last
         if np.isfinite(top):
-            floor = reached * (reached / top) ** 2 if top > 0 else 0.0  # it falls less in the next block than in two like this one
+            floor = (
+                reached * (reached / top) ** 2 if top > 0 else 0.0
+            )  # it falls less in the next block than in two like this one
         top = reached
         _lower(centred, norms, slack, bound, seen, chosen[:done], floor)
     return chosen

@@ -1,6 +1,6 @@
 """The detector: memory banks of good parts, and how far a new part is from them.
 
-    detector = M3DM(xyz=FPFH(), rgb=ColourBank()).fit(scans)
+    detector = M3DM(xyz=Relief(), rgb=ColourBank()).fit(scans)
     prediction = detector.predict(scan)
     prediction.score, prediction.p_value, prediction.map
 

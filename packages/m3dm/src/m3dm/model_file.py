@@ -29,6 +29,7 @@ from m3dm.fpfh import FPFH
 from m3dm.fusion import FeatureFusion
 from m3dm.point_transformer import PointFeatures
 from m3dm.preprocess import PreparationOptions
+from m3dm.relief import Relief
 from m3dm.smallnet import SmallNet
 from m3dm.standard import Standard
 from m3dm.vit import ViTFeatures
@@ -169,7 +170,12 @@ def backbone_of(
         InputError: there is no such kind, or the weights are other ones.
     """
     kind = described["kind"]
-    plain: dict[str, Callable[..., Backbone]] = {"fpfh": FPFH, "colour": ColourBank, "height": Height}
+    plain: dict[str, Callable[..., Backbone]] = {
+        "relief": Relief,
+        "fpfh": FPFH,
+        "colour": ColourBank,
+        "height": Height,
+    }
     if kind in plain:
         return plain[kind](**{key: value for key, value in described.items() if key != "kind"})
     if kind == "smallnet":

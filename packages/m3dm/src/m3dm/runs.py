@@ -23,6 +23,7 @@ from m3dm.fpfh import FPFH
 from m3dm.fusion import FeatureFusion, load_fusion
 from m3dm.point_transformer import PointFeatures
 from m3dm.prepared import prepared
+from m3dm.relief import Relief
 from m3dm.smallnet import train_smallnet
 from m3dm.store import features_of
 from m3dm.synthetic import count, make_synthetic
@@ -128,14 +129,14 @@ def good_parts(config: Config, run: Run) -> Scans:
 
 
 def modalities(mode: str) -> set[str]:
-    """What a mode or baseline looks at."""
+    """What a mode or baseline looks at: points by the backbone that is chosen (xyz), by FPFH or by their height, and colours."""
     if mode in MODES:
         return {"xyz", "rgb"} if "fusion" in MODES[mode] else set(MODES[mode])
     found = {
-        "btf": {"xyz", "rgb"},
+        "btf": {"fpfh", "rgb"},
         "cfm": {"xyz", "rgb"},
         "patchcore_rgb": {"rgb"},
-        "fpfh": {"xyz"},
+        "fpfh": {"fpfh"},
         "depth": {"height"},
     }
     if mode not in found:
@@ -150,6 +151,8 @@ def xyz_backbone(config: Config, run: Run) -> Backbone:
         InputError: there is none of that name, or its weights are not there.
     """
     chosen = config.backbone
+    if chosen.xyz == "relief":
+        return Relief(pooling=chosen.pooling)
     if chosen.xyz == "fpfh":
         return FPFH(pooling=chosen.pooling)
     if chosen.xyz == "height":
@@ -165,7 +168,7 @@ def xyz_backbone(config: Config, run: Run) -> Backbone:
             pooling=chosen.pooling,
             stochastic_reference=chosen.stochastic_reference,
         )
-    raise InputError(f"backbone.xyz={chosen.xyz}: fpfh, height or point_transformer")
+    raise InputError(f"backbone.xyz={chosen.xyz}: relief, fpfh, height or point_transformer")
 
 
 def rgb_backbone(config: Config, run: Run, train: Scans, name: str) -> Backbone:
@@ -227,9 +230,13 @@ def describe(config: Config, run: Run, scans: CategoryScans, wanted: set[str]) -
         config: options.
         run: of the command line.
         scans: of the category.
-        wanted: of xyz, rgb and height.
+        wanted: rgb, and one of xyz, fpfh and height; see `modalities`.
     """
-    xyz = Height() if "height" in wanted else xyz_backbone(config, run) if "xyz" in wanted else None
+    xyz: Backbone | None = None
+    if "xyz" in wanted:
+        xyz = xyz_backbone(config, run)
+    elif wanted & {"fpfh", "height"}:
+        xyz = FPFH(pooling=config.backbone.pooling) if "fpfh" in wanted else Height()
     rgb = rgb_backbone(config, run, scans.train, scans.name) if "rgb" in wanted else None
     keep = cache_of(config, run) / "features"
     with run.progress(len(scans.train) + len(scans.test), f"features of {scans.name}") as bar:
