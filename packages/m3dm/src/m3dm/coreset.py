@@ -149,7 +149,7 @@ def _roughly(a: Floats, b: Floats) -> float:
     for d in range(len(a)):
         gap = a[d] - b[d]
         total += gap * gap
-    return total
+    return float(total)
 
 
 @numba.njit(cache=True)
