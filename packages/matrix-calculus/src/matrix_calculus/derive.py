@@ -149,8 +149,8 @@ class Derivation:
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:
-        """The derivation in the paper's own rules; see `explain`."""
-        from matrix_calculus.explain import explain
+        """The derivation in the paper's own rules; see `stages.explain`."""
+        from matrix_calculus.stages import explain
 
         return explain(self)
 

@@ -361,7 +361,7 @@ class _Network:
                     if (
                         len(one.indices) == 2
                         and set(one.indices) <= set(summed)
-                        and len(uses[one.indices[0]]) == 2
+                        and all(len(uses[index]) == 2 for index in one.indices)
                     ):
                         # Σ A[i, j] B[i, j] is a trace, as the differential reads it.
                         product = times(turned(one.form), form)
