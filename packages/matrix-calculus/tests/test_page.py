@@ -108,6 +108,7 @@ def test_by_mouse_the_kind_the_code_and_the_clipboard(page):
     answered(page, "A' + A")
     titles = [one.text for one in page.find_elements(By.TAG_NAME, "h3")]
     assert "Differentiate once more" in titles and titles[-1] == "In the end"
+    assert not page.find_elements(By.ID, "kronecker")
     assert page.find_element(By.CSS_SELECTOR, "summary").get_attribute(
         "title"
     )  # the shape, where the pointer rests

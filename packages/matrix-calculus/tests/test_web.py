@@ -34,6 +34,11 @@ def test_a_hessian_is_told_in_two_stages(address):
     assert status == 200 and titles[-1] == "In the end" and "Differentiate once more" in titles
 
 
+def test_a_matrix_by_a_matrix_is_one_matrix_as_well(address):
+    status, found = post(address, "/derive", {"expression": "A*X*B", "wrt": "X"})
+    assert status == 200 and found["kronecker"] == "kron(B', A)"
+
+
 def test_an_answer_is_graded(address):
     status, found = post(
         address, "/grade", {"expression": "x^2", "wrt": "x", "symbols": "x: scalar", "answer": "x"}

@@ -82,7 +82,7 @@ def _derived(asked: dict[str, Any]) -> dict[str, Any]:
     code = {backend: found.code(backend) for backend in ("numpy", "torch", "jax")}
     return {
         "name": found.name, "formula": found.formula, "latex": found.latex, "mathml": found.mathml, "shape": found.shape,
-        "proof": str(proof), "holds": proof.holds, "notes": list(found.notes), "steps": steps,
+        "proof": str(proof), "holds": proof.holds, "notes": list(found.notes), "steps": steps, "kronecker": found.kronecker or "",
         "code": {**code, "latex": found.latex},
     }  # fmt: skip
 
