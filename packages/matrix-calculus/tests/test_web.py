@@ -34,6 +34,14 @@ def test_a_hessian_is_told_in_two_stages(address):
     assert status == 200 and titles[-1] == "In the end" and "Differentiate once more" in titles
 
 
+def test_what_takes_too_many_steps_is_derived_and_says_why_it_is_not_told(address):
+    status, found = post(
+        address, "/derive", {"expression": "sin(" * 70 + "x" + ")" * 70, "wrt": "x", "symbols": "x: scalar"}
+    )
+    assert status == 200 and found["holds"] and found["steps"] == []
+    assert "more than 60 intermediate variables" in found["untold"]
+
+
 def test_a_matrix_by_a_matrix_is_one_matrix_as_well(address):
     status, found = post(address, "/derive", {"expression": "A*X*B", "wrt": "X"})
     assert status == 200 and found["kronecker"] == "kron(B', A)"

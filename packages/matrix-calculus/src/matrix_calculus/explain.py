@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from offprints.errors import InputError
+
 from matrix_calculus import printing
 from matrix_calculus.codegen import function
 from matrix_calculus.derive import Derivation, derive
@@ -28,6 +30,7 @@ from matrix_calculus.syntax import Term
 from matrix_calculus.verify import draws, lengths, relative
 
 _TOLERANCE = 1e-9
+_MOST_VARIABLES = 60
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,9 @@ class Transcript:
         found: what was derived, of kind "derivative".
         letter: of the intermediate variables.
         left: what the last step says is derived; None is the derivation's own name, such as df/dx.
+
+    Raises:
+        InputError: it takes more than 60 intermediate variables.
     """
 
     def __init__(self, found: Derivation, letter: str = "u", left: str | None = None) -> None:
@@ -95,6 +101,8 @@ class Transcript:
         self.letter = letter
         self.left = left or found.name
         self.symbols = found.reading.declarations
+        self.kinds = {name: shape.kind for name, shape in found.reading.symbols.items()}
+        self.values: dict[str, Node] = {}  # of the variables, in the symbols of the expression
         self.variables: list[_Variable] = []
         self.known: dict[Term, str] = {}
         self.taken = set(self.symbols)
@@ -155,7 +163,12 @@ class Transcript:
         used = dict.fromkeys(one.name for one in term.walk() if one.op == "name" and one.name in names)
         self.variables.append(_Variable(name, term, typed, tuple(used), wholly))
         self.known[wholly] = name
-        self.symbols[name] = declared(typed.shape)
+        self.symbols[name], self.kinds[name] = declared(typed.shape), typed.shape.kind
+        self.values[name] = lower(read(wholly, self.found.reading.declarations))
+        if len(self.variables) > _MOST_VARIABLES:
+            raise InputError(
+                f"more than {_MOST_VARIABLES} intermediate variables: nobody would read such a transcript"
+            )
         return Term("name", (), name)
 
     def _depends(self, typed: Typed) -> bool:
@@ -184,8 +197,7 @@ class Transcript:
     def _introduction(self, variable: _Variable) -> Step:
         """Held to the expression itself: the variable's value must be that of the part it stands for."""
         reading = read(variable.whole, self.found.reading.declarations, (self.found.wrt,))
-        values = {one.name: lower(read(one.whole, self.found.reading.declarations)) for one in self.variables}
-        small = substituted(lower(read(variable.term, self.symbols)), values)
+        small = substituted(lower(read(variable.term, self.symbols)), self.values)
         error = apart(small, lower(reading), self.found)
         return self._step(
             "introduce", "intermediate variable", "Single-variable chain rule", variable.name, variable.term, str(variable.typed.shape),
@@ -206,7 +218,6 @@ class Transcript:
         x = self.found.wrt
         totals: dict[str, Node] = {}
         declarations = self.found.reading.declarations
-        values = {one.name: lower(read(one.whole, declarations)) for one in self.variables}
         for variable in self.variables:
             parts, shown = [], []
             for operand in variable.operands:
@@ -227,7 +238,7 @@ class Transcript:
             if variable.operands == (x,):
                 continue  # nothing to put together
             whole = derive(variable.whole, x, declarations, layout=self.found.layout)
-            reached = substituted(total, values)
+            reached = substituted(total, self.values)
             error = apart(reached, whole.plain, self.found)
             error = max(error, whole.check(1, digits=0).error)
             rule, section, reason = self._chain(variable)
@@ -312,8 +323,7 @@ class Transcript:
         reason: str,
         error: float,
     ) -> Step:
-        kinds = {name: read(Term("name", (), name), self.symbols).term.shape.kind for name in self.symbols}
-        return stated(kind, rule, section, left, right, shape, reason, error, kinds)
+        return stated(kind, rule, section, left, right, shape, reason, error, self.kinds)
 
 
 def stated(

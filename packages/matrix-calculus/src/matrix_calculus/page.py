@@ -60,7 +60,7 @@ async function derive() {
     place.replaceChildren(
       text("h2", `${found.name}, ${found.shape}`), formula, text("code", found.formula, {id: "typed"}),
       ...(found.kronecker ? [text("p", `as one matrix, of vec by vec: ${found.kronecker}`, {id: "kronecker"})] : []), text("p", found.proof, {id: "proof"}),
-      text("h2", "Steps"), steps(found), text("h2", "Code"), code(found),
+      text("h2", "Steps"), found.untold ? text("p", found.untold) : steps(found), text("h2", "Code"), code(found),
       ...(found.notes.length ? [text("h2", "Notes")] : []), ...found.notes.map(note => text("p", note)));
     history.replaceState(null, "", "#" + new URLSearchParams(asked()));
   } catch (error) { fail(place, error); }

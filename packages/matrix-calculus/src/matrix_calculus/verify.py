@@ -25,6 +25,7 @@ from matrix_calculus.expression import Elementwise, Node, Symbol, order
 from matrix_calculus.inference import Reading, declared, read
 from matrix_calculus.lowering import symbol
 from matrix_calculus.shapes import concrete
+from matrix_calculus.syntax import MOST_CHARACTERS
 
 if TYPE_CHECKING:
     from matrix_calculus.derive import Derivation
@@ -200,10 +201,12 @@ def check(found: Derivation, points: int = 3, seed: int = 0, digits: int = 50) -
 
 
 def _read_back(found: Derivation, extra: Sequence[Symbol]) -> Reading:
-    """The formula as a reader would type it."""
+    """The formula as a reader would type it; one that is longer than what is read, as its term."""
     shape = found.reading.symbols[found.wrt]
     symbols = found.reading.declarations | {one.name: declared(shape) for one in extra}
-    return read(found.formula, symbols)
+    written = found.formula if len(found.formula) <= MOST_CHARACTERS else found.term
+    assert written is not None
+    return read(written, symbols)
 
 
 def _value(written: Reading, values: Mapping[str, Floats], sizes: Mapping[str, int]) -> Floats:

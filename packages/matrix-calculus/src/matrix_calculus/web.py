@@ -74,15 +74,16 @@ def _derived(asked: dict[str, Any]) -> dict[str, Any]:
     )
     proof = found.check()
     shown = ("rule", "section", "statement", "mathml", "shape", "reason", "error", "holds")
-    steps = [
-        {"title": title, **{name: getattr(step, name) for name in shown}}
-        for title, part in titled(found.steps)
-        for step in part
-    ]
+    steps, untold = [], ""
+    try:
+        for title, part in titled(found.steps):
+            steps += [{"title": title, **{name: getattr(step, name) for name in shown}} for step in part]
+    except InputError as reason:  # there are too many: the page shows why there are none
+        untold = str(reason)
     code = {backend: found.code(backend) for backend in ("numpy", "torch", "jax")}
     return {
         "name": found.name, "formula": found.formula, "latex": found.latex, "mathml": found.mathml, "shape": found.shape,
-        "proof": str(proof), "holds": proof.holds, "notes": list(found.notes), "steps": steps, "kronecker": found.kronecker or "",
+        "proof": str(proof), "holds": proof.holds, "notes": list(found.notes), "steps": steps, "untold": untold, "kronecker": found.kronecker or "",
         "code": {**code, "latex": found.latex},
     }  # fmt: skip
 
