@@ -294,7 +294,10 @@ def train(config: Config, run: Run) -> Results:
         pd.DataFrame([[who, *found.values()] for who, found in shares], columns=["weights", *after]),
         f"share of right positions, start: {options.start}",
     )
-    run.figure("training", figures.training_curve(outcome.history, options.start))
+    run.figure(
+        "training",
+        figures.training_curve(outcome.history, options.start, options.length, max(options.tested)),
+    )
     model.save(run.directory / "model.ckpt")
     metrics = {f"{who}/{name}": value for who, found in shares for name, value in found.items()}
     metrics["weights/moved"] = training.moved(model, before)

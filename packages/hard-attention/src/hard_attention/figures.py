@@ -208,18 +208,21 @@ def bounds_and_errors(survey: Survey) -> Figure:
     return figure
 
 
-def training_curve(history: Sequence[Mapping[str, float]], start: str) -> Figure:
-    """The share of right validation positions and the loss, by epoch."""
-    figure = Figure(figsize=(6, 3.6), layout="constrained")
-    axes = figure.add_subplot()
-    epochs = [row["epoch"] for row in history if "valid/right" in row]
-    axes.plot(epochs, [row["valid/right"] for row in history if "valid/right" in row], "o-", color=MODEL)
-    axes.set(xlabel="epoch", ylabel="share of right positions", title=f"start: {start}", ylim=(None, 1.02))
-    axes.yaxis.label.set_color(MODEL)
-    beside = axes.twinx()
-    beside.plot([row["epoch"] for row in history], [row["train/loss"] for row in history], color=SECOND)
-    beside.set(ylabel="loss", yscale="log")
-    beside.yaxis.label.set_color(SECOND)
+def training_curve(history: Sequence[Mapping[str, float]], start: str, length: int, longest: int) -> Figure:
+    """The share of right validation positions, of strings as long as those trained on and of long ones, and the loss, by epoch."""
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    rows = [row for row in history if "valid/right" in row]
+    for name, n, style in (("right", length, "o-"), ("right_longest", longest, "s--")):
+        color = MODEL if name == "right" else SECOND
+        shares = [row[f"valid/{name}"] for row in rows]
+        left.plot([row["epoch"] for row in rows], shares, style, color=color, label=f"{n} letters")
+    lowest = min(row[f"valid/{name}"] for row in rows for name in ("right", "right_longest"))
+    left.set(xlabel="epoch", ylabel="share of right positions", ylim=(min(0.9, lowest - 0.02), 1.01))
+    left.legend(frameon=False)
+    right.plot([row["epoch"] for row in history], [row["train/loss"] for row in history], color=GREY)
+    right.set(xlabel="epoch", ylabel="training loss", yscale="log")
+    figure.suptitle(f"trained on from {start} weights")
     return figure
 
 
