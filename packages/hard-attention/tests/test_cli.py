@@ -139,7 +139,9 @@ def test_theorems_are_measured(tmp_path):
     assert found["formulas/wrong"] == found["networks/violations"] == 0
     assert 0.13 < found["formulas/raw_error"] <= 0.1354
     assert found["fixed/answer_fails/beta=1000"] == 1443
-    assert found["depth/5/with_rounding"] == 0 and found["depth/2/without"] > 0.5, "wrong from depth 2 without"
+    assert found["depth/5/with_rounding"] == 0 and found["depth/2/without"] > 0.5, (
+        "wrong from depth 2 without"
+    )
     assert found["bounded/least_beta/n=65536"] == pytest.approx(90852.2, abs=0.1)
 
 

@@ -101,6 +101,8 @@ def test_the_first_failure_of_a_language_lies_beyond_its_certificate():
     )
     assert found.length is not None and found.certified < found.length <= 500
     assert found.right >= found.certified
+    beyond = first_failure(language("parity"), "bfloat16", longest=500, count=1, within=False)
+    assert beyond.right == 0 or beyond.right > beyond.certified
     untried = first_failure(block_languages([3])[0], "bfloat16", longest=500)
     assert (untried.length, untried.right, untried.strings) == (None, 0, 0)
 

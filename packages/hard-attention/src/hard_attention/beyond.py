@@ -56,7 +56,13 @@ class Failure:
 
 
 def first_failure(
-    found: Language, precision: str, longest: int, count: int = 4, seed: int = 0, kernel: str = "chunked"
+    found: Language,
+    precision: str,
+    longest: int,
+    count: int = 4,
+    seed: int = 0,
+    kernel: str = "chunked",
+    within: bool = True,
 ) -> Failure:
     """Lengthen strings until a transformer errs, from the certified length on.
 
@@ -70,13 +76,14 @@ def first_failure(
         count: strings of each kind and length.
         seed: of the strings.
         kernel: how attention is evaluated.
+        within: begin at the certified length itself, where nothing may be wrong.
     """
     model = compile_formula(found.formula, found.alphabet, dtype=precision_of(precision).dtype)
     certified = certify(model, kernel=kernel).length
     rng = np.random.default_rng(seed)
     past = not any(name in _OF_THE_LENGTH or name.startswith("target ") for name in model.program.positions)
     right = tried = 0
-    for factor in GROWTH:
+    for factor in GROWTH if within else GROWTH[1:]:
         n = int(certified * factor) + (2 if factor > 1 else 0)
         if n > longest:
             break

@@ -33,7 +33,17 @@ from hard_attention.transformer import FormulaTransformer, compile_formula
 from hard_attention.verification import Verified
 from hard_attention.verification import verify as verify_all
 
-_SHOWN = ("a_star_b_star", "ab_plus", "subseq_abab", "flip_flop", "majority", "dyck1", "parity", "anbncn")
+_SHOWN = (
+    "a_star_b_star",
+    "ab_plus",
+    "subseq_abab",
+    "flip_flop",
+    "majority",
+    "dyck1",
+    "parity",
+    "anbncn",
+    "palindrome",
+)
 
 
 def check(config: Config, run: Run) -> Results:
@@ -209,7 +219,7 @@ def beyond(config: Config, run: Run) -> Results:
         for precision in options.precisions:
             for language in chosen:
                 failure = beyond_certificates.first_failure(
-                    language, precision, options.longest, options.count, config.seed
+                    language, precision, options.longest, options.count, config.seed, within=options.within
                 )
                 found.append(failure)
                 bar.advance(1)

@@ -94,6 +94,7 @@ class BeyondConfig:
         languages: names of languages; null takes all.
         longest: length of the longest string.
         count: strings of each kind, language and length.
+        within: try the certified length itself, too, where nothing may be wrong.
         blocks: of alternating blocks, so many for each language.
         curves: of the curves of errors at the last position, the longest length.
         points: how many lengths these curves have.
@@ -105,6 +106,7 @@ class BeyondConfig:
     languages: list[str] | None = None
     longest: int = 800
     count: int = 2
+    within: bool = True
     blocks: list[int] = field(default_factory=lambda: [3])
     curves: int = 800
     points: int = 12
