@@ -66,6 +66,18 @@ def tests_with(session: nox.Session, package: str, extra: str) -> None:
 
 @nox.session
 @each_package
+def full(session: nox.Session, package: str) -> None:
+    """The tests of a package that have a larger size, at that size: what its [tool.offprints] full gives pytest, run after run."""
+    runs = pyproject(package).get("tool", {}).get("offprints", {}).get("full", [])
+    if not runs:
+        session.skip(f"no test of {package} has a larger size")
+    install(session, f"{package}[test]")
+    for file, *options in runs:
+        session.run("pytest", f"{folder(package)}/tests/{file}", *options, *session.posargs)
+
+
+@nox.session
+@each_package
 def demo(session: nox.Session, package: str) -> None:
     """A package's main job on its embedded data; the table and the report of all follow."""
     install(session, package)

@@ -101,3 +101,5 @@ def test_programs_that_do_not_read_say_where(program, reason):
 def test_counting_has_no_program():
     with pytest.raises(ValueError, match="does not count"):
         to_brasp(parse("(le (cl (Q a)) 3)"))
+    with pytest.raises(ValueError, match="names no places"):
+        to_brasp(parse("at(2 * pos, a)"))

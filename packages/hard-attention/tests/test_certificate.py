@@ -63,6 +63,25 @@ def test_beyond_the_last_rung_a_string_fails(name, other):
         assert (head < 0.25) == holds, n
 
 
+@pytest.mark.parametrize("name", ["float16", "bfloat16"])
+def test_the_four_worst_strings_are_right_at_the_certified_length(name):
+    """Everything may end the search; the farthest place alone; every other; the nearest, and behind it the opposite value."""
+    model = compile_formula(SINCE, "abc", dtype=PRECISIONS[name].dtype)
+    n = certify(model).length
+    assert n > 6_000
+    strings = {
+        "c" * n: 0.0,
+        "b" + "a" * (n - 1): 1.0,
+        ("ab" * n)[:n]: 1.0,
+        "c" * (n - 2) + "ba": 1.0,
+        "b" * (n - 2) + "ca": 0.0,
+    }
+    ids = model.program.alphabet.batch(list(strings))[0]
+    read, _ = last_position(model, torch.from_numpy(ids))
+    assert read.tolist() == list(strings.values())
+    assert evaluate(model.program.core, ids, model.program.alphabet)[:, -1].tolist() == list(strings.values())
+
+
 def _tail_error(model, n) -> float:
     """The raw error of the head at the last position of c...cbx, from its scores alone: a string of the certified length is long."""
     place = torch.arange(n + 1)
@@ -161,6 +180,20 @@ def test_what_cannot_be_certified_is_refused_and_says_why():
         model.readout.weight[0, 0] = torch.nan
     with pytest.raises(ValueError, match="not finite"):
         certify(model)
+
+
+def test_products_of_fewer_digits_and_other_devices_are_refused():
+    model = compile_formula(SINCE, "ab", dtype=torch.float32)
+    torch.set_float32_matmul_precision("high")  # products of TF32 or bfloat16 where the machine has them
+    try:
+        with pytest.raises(ValueError, match="float32_matmul_precision"):
+            certify(model)
+        assert certify(model, "float64").length > 0, "other formats do not care"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert certify(model).length > 0
+    with pytest.raises(ValueError, match="CPU"):
+        certify(model.to("meta"))
 
 
 def test_16_bit_products_are_summed_in_float32_on_this_machine():

@@ -131,6 +131,20 @@ def test_beyond_says_where_formats_fail(tmp_path):
         assert (tmp_path / "run" / "figures" / f"{name}.png").stat().st_size > 5_000
 
 
+def test_theorems_are_measured(tmp_path):
+    done = hard_attention(tmp_path, "experiment=theorems", "hydra.run.dir=run", "threads=1")
+    assert done.code == 0, done.err
+    found = metrics(tmp_path / "run")
+    assert found["formulas"] == 120 and found["formulas/values"] > 100_000
+    assert found["formulas/wrong"] == found["networks/violations"] == 0
+    assert 0.13 < found["formulas/raw_error"] <= 0.1354
+    assert found["fixed/answer_fails/beta=1000"] == 1443
+    assert found["depth/5/with_rounding"] == 0 and found["depth/2/without"] > 0.5, (
+        "wrong from depth 2 without"
+    )
+    assert found["bounded/least_beta/n=65536"] == pytest.approx(90852.2, abs=0.1)
+
+
 def test_train_tests_before_and_after(tmp_path):
     options = ["task=train", "training.epochs=1", "training.steps=5", "training.test_strings=16"]
     done = hard_attention(tmp_path, *options, "hydra.run.dir=run", "threads=1")
@@ -176,7 +190,7 @@ def test_soften_reads_a_file_and_keeps_its_promise(tmp_path):
         (["dataset.languages=[dyk1]"], "did you mean dyck1"),
         (["task=soften"], "soften.file"),
         (["task=search", "search.tries=0"], "positive"),
-        (["task=beyond", "beyond.languages=[palindrome]"], "no formula"),
+        (["task=beyond", "beyond.languages=[palindrom]"], "did you mean palindrome"),
         (["task=train", "training.start=frozen"], "start"),
         (["task=train", "model.dtype=bfloat16"], "float32 and float64"),
         (["model.dtype=int8"], "precision int8"),

@@ -11,6 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hard_attention import single_heads as heads
+from hard_attention.alphabet import Alphabet
+from hard_attention.blocks import FeedForwardBlock
+from hard_attention.compiler import plan
+from hard_attention.parsing import parse
+from hard_attention.precision import PRECISIONS, rungs
 
 
 def test_heads_as_recorded_in_50_digits(parity):
@@ -44,12 +49,24 @@ def test_the_bound_is_reached_where_all_others_are_one_gap_below(n, m, gap):
     assert heads.mass_off_the_maxima(score, 3.0) == pytest.approx(heads.mass_bound(n, m, gap, 3.0), rel=1e-12)
 
 
-def test_moved_scores_shift_weight_among_equal_maxima_by_a_tanh():
+@given(st.integers(0, 10**9), st.floats(0.01, 3), st.floats(0.01, 1))
+def test_moved_scores_shift_no_more_weight_than_a_tanh(seed, beta, eta):
+    moved = np.random.default_rng(seed).uniform(-eta, eta, 30)
+    assert shifted(moved, beta) <= heads.weight_shift(beta, eta) + 1e-12
+
+
+def test_two_values_of_moved_scores_reach_the_tanh():
     eta, beta = 0.3, 2.0
-    moved = np.array([eta, -eta] * 50)
+    # Some positions rise and the others fall; the shift is largest where 1 / (1 + exp(beta eta)) of them rise.
+    best = max(shifted(np.where(np.arange(2000) < k, eta, -eta), beta) for k in range(1, 2000))
+    assert best == pytest.approx(heads.weight_shift(beta, eta), rel=1e-5)
+    assert heads.weight_shift(beta, 0.0) == 0.0
+
+
+def shifted(moved: np.ndarray, beta: float) -> float:
+    """Total variation between softmax of moved scores and equal weights."""
     weights = np.exp(beta * moved)
-    weights /= weights.sum()
-    assert np.abs(weights - 0.01).sum() / 2 == pytest.approx(math.tanh(beta * eta) / 2, rel=1e-12)
+    return float(np.abs(weights / weights.sum() - 1 / len(moved)).sum() / 2)
 
 
 @pytest.mark.parametrize(
@@ -108,21 +125,41 @@ def test_five_per_cent_below_ln_4_n_is_too_warm():
     assert abs(heads.head("past_temp", chi, psi, math.log(4))[-1] - 1) < 0.25
 
 
-def test_rounding_is_exact_on_every_float32_near_0_and_1():
-    def rho(x):
-        return torch.relu(2 * x - 0.5) - torch.relu(2 * x - 1.5)
+def rounded(values: torch.Tensor) -> torch.Tensor:
+    """What the compiler's own feed-forward block makes of raw outputs."""
+    program = plan(parse("(S (Q a) (Q b))"), Alphabet("ab"))
+    (rounding,) = program.layers[-1].roundings
+    block = FeedForwardBlock([rounding], program).to(values.dtype)
+    found = []
+    for part in values.split(2**20):
+        x = torch.zeros(1, len(part), rounding.raw + 1, dtype=values.dtype)
+        x[0, :, rounding.raw] = part
+        with torch.no_grad():
+            found.append(block(x)[0, :, 0])
+    return torch.cat(found)
 
+
+def test_rounding_is_exact_on_every_float32_near_0_and_1():
     low, high = (int(torch.tensor(v).view(torch.int32)) for v in (0.75, 1.25))
     every = torch.arange(low, high + 1, dtype=torch.int32).view(torch.float32)
     assert len(every) == 6_291_457
-    assert bool((rho(every) == 1).all())
+    assert bool((rounded(every) == 1).all())
     small = torch.linspace(-0.25, 0.25, 100_001)
-    assert bool((rho(small) == 0).all())
+    assert bool((rounded(small) == 0).all())
+    assert 0 < float(rounded(torch.tensor([0.3]))) < 1 and 0 < float(rounded(torch.tensor([0.7]))) < 1
     for dtype in (torch.float16, torch.bfloat16):
         bits = torch.arange(0, 2**15, dtype=torch.int16).view(dtype)
         near = bits[(bits >= 0.75) & (bits <= 1.25)]
-        assert len(near) > 90 and bool((rho(near) == 1).all())
-        assert bool((rho(bits[bits <= 0.25]) == 0).all())
+        assert len(near) > 90 and bool((rounded(near) == 1).all())
+        assert bool((rounded(bits[bits <= 0.25]) == 0).all())
+
+
+@pytest.mark.parametrize(("name", "plain", "shifted"), [("bfloat16", 129, 258), ("float16", 1025, 2050)])
+def test_scores_of_whole_numbers_end_where_the_format_does(name, plain, shifted):
+    form = PRECISIONS[name]
+    assert heads.first_tie(form, shifted=False) == plain
+    assert heads.first_tie(form, shifted=True) == shifted
+    assert rungs(form, 2.0) > 2 * shifted, "the ladder goes on"
 
 
 def test_bad_heads_are_refused():

@@ -115,16 +115,39 @@ def test_without_a_tie_term_softmax_goes_to_the_average_and_not_to_the_left():
 
 
 def test_uniform_tieless_networks_need_no_term_for_ties():
-    rng = np.random.default_rng(3)
-    network = random_network(rng, layers=1)
+    """Ties of approximate scores cost a term that a network without them does not pay, and needs not pay."""
+    network = random_network(np.random.default_rng(3), layers=2)
     x = np.array([[1.0, 0, 0, 3], [0, 1, 0, 5], [1, 1, 0, 11]])
     run = exact_run(network, x)
-    soft = soften(network, [x])
-    assert soft.uniform_tieless == bool((run.uniform | ~run.tied).all())
+    assert not run.tied.any()
+    soft = soften(network, [x], error=0.01)
+    assert soft.uniform_tieless
+    paid = error_recursion(network, replace(run, tied=np.ones_like(run.tied)), soft.inverse_temperature, 3)
+    assert error_recursion(network, run, soft.inverse_temperature, 3) < paid
+    assert np.abs(soft(x) - run.output).max() <= soft.error
     tied = exact_run(network, np.ones((3, 4)))
     assert tied.tied.all() and tied.uniform.all()
     assert np.isinf(tied.gap).all(), "all scores equal: there is no gap to keep"
     assert error_recursion(network, tied, 1.0, 3) == 0.0
+
+
+def test_with_ties_the_error_still_vanishes():
+    """Average-hard networks with ties in both layers: the shift among equal maxima is beaten by the exponential."""
+    found = 0
+    for seed in range(80):
+        rng = np.random.default_rng(seed)
+        network = random_network(rng)
+        x = rng.integers(-1, 2, (5, 4)).astype(float)
+        run = exact_run(network, x)
+        if not (run.tied & ~run.uniform).any(1).all():
+            continue
+        least = float(run.gap.min())
+        errors = [float(np.abs(soft_run(network, x, s / least) - run.output).max()) for s in (2, 8, 32)]
+        bounds = [error_recursion(network, run, s / least, 5) for s in (8, 32, 128)]
+        assert errors[2] <= 1e-6 and errors[2] <= errors[0]
+        assert bounds[2] < 1e-6 < bounds[0]
+        found += 1
+    assert found >= 5
 
 
 def test_outputs_near_a_rounding_boundary_are_undecided():

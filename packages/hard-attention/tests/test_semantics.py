@@ -71,6 +71,10 @@ def test_simplified_and_core_formulas_are_equivalent(seed, n, counting):
         ("(le 0 (cl (Q a)))", "top"),
         ("(lt (call (Q a)) 0)", "bot"),
         ("(mod 0 1)", "top"),
+        ("(at (+ (pos) -1) (Q a))", "(Y (Q a))"),
+        ("(at (+ 1 (pos)) (Q a))", "(X (Q a))"),
+        ("(at (+ (pos) (len) (* -1 (len))) (Q a))", "(Q a)"),
+        ("(at 3 bot)", "bot"),
     ],
 )
 def test_simplification_by_hand(text, simple):
@@ -179,6 +183,7 @@ def test_fragments_are_named():
         "(O (and (mod 0 2) (Q a)))": "LTL[S, U] with mod",
         "(le (cl (Q a)) 3)": "Boolean combinations of counts",
         "(H (le (cl (Q a)) 3))": "LTL[S, U] with counting",
+        "(H (at (* 2 (pos)) (Q a)))": "LTL[S, U] with lookups",
         "(or (le 0 (cl (Q a))) (Y (Q b)))": "no temporal operator",  # always true
     }
     assert {text: fragment(parse(text)).name for text in names} == names

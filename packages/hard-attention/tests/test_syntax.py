@@ -49,9 +49,15 @@ def test_both_syntaxes_read_back_to_the_same_formula(seed, counting):
         ("mod(4, 3) & 'S'", "(and (mod 1 3) (Q S))"),
         ("pos != len", "(not (eq (pos) (len)))"),
         ("true S pred(prime)", "(S top (pred prime))"),
+        (
+            "H(a <-> at(len + 1 - pos, a))",
+            "(H (or (and (Q a) (at MIRROR (Q a))) (and (not (Q a)) (not (at MIRROR (Q a))))))",
+        ),
+        ("at(1, at(pos - 2, a) & b) | c", "(or (at 1 (and (at (+ (pos) (* -1 2)) (Q a)) (Q b))) (Q c))"),
     ],
 )
 def test_infix_binds_as_documented(text, same):
+    same = same.replace("MIRROR", "(+ (+ (len) 1) (* -1 (pos)))")
     assert parse(text, "infix") is parse(same, "prefix")
 
 
@@ -81,6 +87,15 @@ def test_infix_binds_as_documented(text, same):
         ("a = b", 2, "compares terms"),
         ("mod(1, 0) & a", 0, "modulus"),
         ("a & §", 4, "operand should"),
+        ("b & at(pos, a", 4, "not closed"),
+        ("at(pos)", 0, "needs both"),
+        ("at(a, b)", 0, "needs a term"),
+        ("at(pos, len)", 0, "needs a formula"),
+        ("at(pos, a, b)", 9, "operator should"),
+        ("(a, b)", 2, "operator should"),
+        ("at(cl(a), a)", 0, "a place made of"),
+        ("(at (call (Q a)) (Q b))", 1, "a place made of"),
+        ("(at (Q a) (Q b))", 1, "takes terms"),
     ],
 )
 def test_an_error_points_at_its_place(text, position, reason):

@@ -42,8 +42,7 @@ def _bound(problem: Problem, sizes: dict[str, int]) -> float | None:
     if problem.name == "logistic regression":
         return product(sizes["d"], sizes["n"], sizes["d"])
     if problem.name == "small net":
-        width = sizes["n"] * sizes["h"]
-        return product(width, sizes["N"] * sizes["c"], width)
+        return product(sizes["n"] ** 2, sizes["N"], sizes["h"] ** 2)
     return None  # the blocks of V'V are small, and to write them is what takes time
 
 

@@ -6,8 +6,6 @@ import dataclasses
 
 import pytest
 
-from offprints.errors import InputError
-
 from matrix_calculus import derive
 from matrix_calculus.rules import LOSS, RULES
 from matrix_calculus.transcript import as_html, as_latex, as_text
@@ -30,8 +28,8 @@ def test_a_wrong_derivative_is_seen_by_its_own_step():
     """The check of a step can fail: the last one of a derivation whose tensor was halved."""
     from fractions import Fraction
 
-    from matrix_calculus.explain import explain
     from matrix_calculus.products import product
+    from matrix_calculus.stages import explain
 
     found = derive("A*x", "x", {"A": "matrix(m, n)", "x": "vector(n)"})
     wrong = product([(found.tensor, (0, 1))], (0, 1), None, Fraction(1, 2))
@@ -119,10 +117,3 @@ def test_html_is_well_formed():
     page = as_html(derive("max(0, w·x + b)", "w", UNIT))
     start, end = page.index("<main>"), page.index("</main>") + len("</main>")
     assert ElementTree.fromstring(page[start:end]).tag == "main"
-
-
-def test_steps_of_a_hessian_or_of_a_structured_matrix_are_refused():
-    with pytest.raises(InputError, match="derive the gradient first"):
-        told("x'*x", "x", kind="hessian")
-    with pytest.raises(InputError, match="structured"):
-        told("tr(S)", "S", {"S": "symmetric matrix(n)"})

@@ -121,6 +121,16 @@ def test_no_mutated_answer_is_accepted_that_autograd_refuses(expressions):
     assert wrong and accepted
 
 
+@pytest.mark.parametrize(
+    "answer", ["step(w'*x + 2*b)", "step(w'*x + b + b^2/100)", "step(w'*x + b)*step(w'*x + 2*b)"]
+)
+def test_a_condition_that_is_nearly_right_is_refused(answer):
+    """Such an answer differs at few points; those on both sides of the conditions are among them."""
+    symbols = {"w": "vector(n)", "x": "vector(n)", "b": "scalar"}
+    assert not grade("max(0, w·x + b)", "b", answer, symbols).right
+    assert grade("max(0, w·x + b)", "b", "step(3*(w'*x + b))^2", symbols).right
+
+
 def rewritten(term: Term, generator: np.random.Generator) -> Term:
     """The same value in other words."""
     sized = term.value in ("eye", "ones", "zeros")  # sizes are names, and exponents and axes are numbers
@@ -153,6 +163,8 @@ def test_no_rewritten_right_answer_is_refused(expressions):
     for number in range(expressions // 2):
         rule = rules[number % len(rules)]
         answer = text(rewritten(rule.derive().term, generator))
+        if len(answer) > 4_000:
+            continue  # longer than what is read
         verdict = grade(rule.expression, rule.wrt, answer, rule.symbols)
         assert verdict.right, (rule.name, answer, verdict)
 

@@ -56,6 +56,25 @@ def hard_strings(rng: np.random.Generator, count: int, n: int, letters: int) -> 
     return ids
 
 
+def tails(rng: np.random.Generator, count: int, n: int, letters: int, longest: int = 12) -> Ids:
+    """Runs of one letter that end at random: what happens among the last few positions, where neighbouring scores are hardest to tell apart.
+
+    Args:
+        rng: the randomness.
+        count: how many.
+        n: their length.
+        letters: of the alphabet.
+        longest: of the random ends.
+
+    Returns:
+        (count, n).
+    """
+    ids = np.repeat(np.arange(count)[:, None] % letters, n, 1)
+    end = min(n, longest)
+    ids[:, n - end :] = rng.integers(letters, size=(count, end))
+    return ids
+
+
 def edited(rng: np.random.Generator, parents: Ids, count: int, letters: int) -> Ids:
     """Copies of strings, each changed a little: a letter, a letter like its neighbour, two that change places, a shift.
 

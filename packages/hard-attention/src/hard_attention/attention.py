@@ -23,12 +23,14 @@ class Masks:
         names: the mask of each head.
         lengths: (B,) int64, or (1,) if all are alike; keys behind a string's end are seen by nobody.
         longest: n.
+        whole: whether every string is known to be that long.
     """
 
-    def __init__(self, names: Sequence[str], lengths: Tensor, longest: int) -> None:
+    def __init__(self, names: Sequence[str], lengths: Tensor, longest: int, whole: bool = False) -> None:
         self.names = tuple(names)
         self.lengths = lengths
         self.size = longest + 1
+        self.whole = whole
 
     def rows(self, start: int, stop: int) -> Tensor:
         """Of the queries start..stop-1: (B or 1, heads or 1, stop - start, n + 1) bool; 1 where all are alike."""
@@ -81,6 +83,12 @@ def sdpa(query: Tensor, key: Tensor, value: Tensor, masks: Masks) -> Tensor:
     Its fused kernels want values as wide as keys: zeros fill them up, and what comes out of these is left away.
     """
     wide = F.pad(value, (0, query.shape[-1] - 1))
+    if masks.whole and set(masks.names) == {"before"}:
+        # Position i sees 0..i-1: a causal mask from queries 1..n to keys 0..n-1, which the kernel makes by itself.
+        found = F.scaled_dot_product_attention(
+            query[:, :, 1:], key[:, :, :-1], wide[:, :, :-1], is_causal=True, scale=1.0
+        )
+        return torch.cat([value[:, :, :1], found[..., :1]], 2)
     seen = masks.rows(0, masks.size)
     return F.scaled_dot_product_attention(query, key, wide, attn_mask=seen, scale=1.0)[..., :1]
 
@@ -98,8 +106,7 @@ def hard(ties: str) -> Kernel:
     """
 
     def attend(query: Tensor, key: Tensor, value: Tensor, masks: Masks) -> Tensor:
-        scores = query @ key.transpose(-1, -2)
-        scores = scores.masked_fill(~masks.rows(0, masks.size), -torch.inf)
+        scores = _scores(query, key).masked_fill(~masks.rows(0, masks.size), -torch.inf)
         best = scores == scores.amax(-1, keepdim=True)
         wide = value.to(torch.promote_types(value.dtype, torch.float32))
         if ties == "average":
@@ -113,8 +120,19 @@ def hard(ties: str) -> Kernel:
     return attend
 
 
+def _scores(query: Tensor, key: Tensor) -> Tensor:
+    """Scores in float32 or float64, rounded to the format that they were asked for in.
+
+    Of 16-bit numbers the products are taken in float32, which holds them exactly, and their sum is rounded once: what hardware for 16
+    bits does, and many times as fast on a CPU that has none.
+    """
+    wide = torch.promote_types(query.dtype, torch.float32)
+    scores = query.to(wide) @ key.to(wide).transpose(-1, -2)
+    return scores if wide is query.dtype else scores.to(query.dtype).to(wide)
+
+
 def _rows(query: Tensor, key: Tensor, value: Tensor, masks: Masks, start: int, stop: int) -> Tensor:
-    scores = (query @ key.transpose(-1, -2)).to(torch.promote_types(query.dtype, torch.float32))
+    scores = _scores(query, key)
     scores = scores.add_(masks.terms(start, stop, scores.dtype))
     # Softmax is the same whatever is taken off all scores, and so no gradient has to pass through the largest.
     weights = scores.sub_(scores.detach().amax(-1, keepdim=True)).exp_()

@@ -162,8 +162,10 @@ def automaton_of(root: Formula, alphabet: Alphabet) -> Automaton:
     core = to_core(root)
     order = nodes(core)
     for node in order:
-        if node.op in ("U", "last", "pred", "le", "lt", "eq"):
-            raise InputError(f"({node.op} ...) has no automaton here: only the past, without counting")
+        if node.op in ("U", "last", "pred", "le", "lt", "eq", "at"):
+            raise InputError(
+                f"({node.op} ...) has no automaton here: only the past, without counting and lookups"
+            )
     moduli = np.lcm.reduce([node.value[1] for node in order if isinstance(node.value, tuple)] or [1])
     since = [node for node in order if node.op == "S"]
     start = (

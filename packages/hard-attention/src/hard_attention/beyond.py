@@ -10,12 +10,10 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from offprints.errors import InputError
-
-from hard_attention.adversaries import hard_strings
+from hard_attention.adversaries import hard_strings, tails
 from hard_attention.alphabet import Alphabet
 from hard_attention.certificate import certify
-from hard_attention.languages import LANGUAGES, Language, blocks, language
+from hard_attention.languages import Language, blocks
 from hard_attention.last_position import last_position
 from hard_attention.precision import precision_of
 from hard_attention.recurrence import evaluate
@@ -58,36 +56,45 @@ class Failure:
 
 
 def first_failure(
-    found: Language, precision: str, longest: int, count: int = 4, seed: int = 0, kernel: str = "chunked"
+    found: Language,
+    precision: str,
+    longest: int,
+    count: int = 4,
+    seed: int = 0,
+    kernel: str = "chunked",
+    within: bool = True,
 ) -> Failure:
     """Lengthen strings until a transformer errs, from the certified length on.
 
-    The strings are members of the language, near misses, random ones, and strings made to hurt. Where the embedding does not depend on
-    the length, a wrong position is the end of a shorter string that fails.
+    The strings are members of the language, near misses, random ones, strings made to hurt, and runs that end at random. Where the
+    embedding does not depend on the length, a wrong position is the end of a shorter string that fails.
 
     Args:
-        found: a language with a formula.
+        found: a language.
         precision: the format.
         longest: no string is longer; if the certificate reaches further, nothing is tried.
         count: strings of each kind and length.
         seed: of the strings.
         kernel: how attention is evaluated.
+        within: begin at the certified length itself, where nothing may be wrong.
     """
-    model = compile_formula(str(found.formula), found.alphabet, dtype=precision_of(precision).dtype)
+    model = compile_formula(found.formula, found.alphabet, dtype=precision_of(precision).dtype)
     certified = certify(model, kernel=kernel).length
     rng = np.random.default_rng(seed)
-    past = not _OF_THE_LENGTH & set(model.program.positions)
+    past = not any(name in _OF_THE_LENGTH or name.startswith("target ") for name in model.program.positions)
     right = tried = 0
-    for factor in GROWTH:
+    for factor in GROWTH if within else GROWTH[1:]:
         n = int(certified * factor) + (2 if factor > 1 else 0)
         if n > longest:
             break
-        ids = _strings(found, rng, n, count)
-        tried += len(ids)
-        bad = read_out(model, ids, kernel) != evaluate(model.program.core, ids, model.program.alphabet)
-        if bad.any():
-            where = int(np.flatnonzero(bad.any(0))[0]) + 1
-            return Failure(found.name, precision, certified, right, where if past else n, tried)
+        for ids in np.array_split(
+            _strings(found, rng, n, count), max(1, n // 1000)
+        ):  # long strings take seconds each
+            tried += len(ids)
+            bad = read_out(model, ids, kernel) != evaluate(model.program.core, ids, model.program.alphabet)
+            if bad.any():
+                where = int(np.flatnonzero(bad.any(0))[0]) + 1
+                return Failure(found.name, precision, certified, right, where if past else n, tried)
         right = n
     return Failure(found.name, precision, certified, right, None, tried)
 
@@ -99,22 +106,6 @@ def block_languages(counts: Sequence[int]) -> list[Language]:
         text, member, sample = blocks(k)
         made.append(Language(f"{k} blocks", "ab", member, sample, text, True))
     return made
-
-
-def with_formula(names: Sequence[str] | None = None) -> list[Language]:
-    """Languages that have a formula.
-
-    Args:
-        names: of languages; None takes all.
-
-    Raises:
-        InputError: a language is unknown or has no formula.
-    """
-    chosen = list(LANGUAGES.values()) if names is None else [language(name) for name in names]
-    for found in chosen:
-        if found.formula is None and names is not None:
-            raise InputError(f"no formula is known for the language {found.name}")
-    return [found for found in chosen if found.formula is not None]
 
 
 def failures_table(found: Sequence[Failure]) -> pd.DataFrame:
@@ -201,10 +192,10 @@ def shares_right(
     seed: int,
     kernel: str = "dense",
 ) -> pd.DataFrame:
-    """The share of right positions, by language, format and length, on members, near misses, random and hard strings.
+    """The share of right positions, by language, format and length, on the strings that `first_failure` tries.
 
     Args:
-        languages: with formulas.
+        languages: any.
         precisions: the formats.
         lengths: of the strings.
         count: strings of each kind.
@@ -214,7 +205,7 @@ def shares_right(
     rows = []
     for found in languages:
         for precision in precisions:
-            model = compile_formula(str(found.formula), found.alphabet, dtype=precision_of(precision).dtype)
+            model = compile_formula(found.formula, found.alphabet, dtype=precision_of(precision).dtype)
             for n in lengths:
                 ids = _strings(found, np.random.default_rng(seed), n, count)
                 right = read_out(model, ids, kernel) == evaluate(
@@ -241,4 +232,5 @@ def _strings(found: Language, rng: np.random.Generator, n: int, count: int) -> I
     alphabet = Alphabet(found.alphabet)
     drawn = found.strings(rng, n, count)
     encoded = np.stack([alphabet.encode(s) for s in drawn])
-    return np.concatenate([encoded, hard_strings(rng, 2 * count, n, len(alphabet))])
+    hard = hard_strings(rng, 2 * count, n, len(alphabet))
+    return np.concatenate([tails(rng, 4 * count, n, len(alphabet)), hard, encoded])

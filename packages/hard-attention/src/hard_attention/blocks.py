@@ -7,13 +7,16 @@ not; a wide layer is several blocks, so that ten thousand gates do not make a ma
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from offprints.errors import InputError
+
 from hard_attention.attention import Kernel, Masks
+from hard_attention.norms import PairNorm, booleans
 from hard_attention.program import Affine, Gate, Head, Program, Rounding
 
 HEADS, UNITS = 64, 128
@@ -24,17 +27,19 @@ class AttentionBlock(nn.Module):
 
     Args:
         heads: 1 or more, whose columns follow one another.
+        normed: columns of truth values that go through a layer norm; none without one.
 
     Attributes:
         project: linear, (read) -> (heads * d + heads * d + heads): queries, keys and values.
         read: (read,) the columns that it reads.
+        norm: layer norm of the Boolean ones among them; None without.
         masks: the mask of each head.
         kinds: the kind of each head.
     """
 
     read: Tensor
 
-    def __init__(self, heads: Sequence[Head]) -> None:
+    def __init__(self, heads: Sequence[Head], normed: Collection[int] = ()) -> None:
         super().__init__()
         self.masks = tuple(head.mask for head in heads)
         self.kinds = tuple(head.kind for head in heads)
@@ -45,7 +50,8 @@ class AttentionBlock(nn.Module):
         values = [head.value for head in heads]
         columns = _read(queries + keys + values)
         self.register_buffer("read", torch.tensor(columns), persistent=False)
-        self.project = _linear([*queries, *keys, *values], columns)
+        self.norm = _norm(columns, normed)
+        self.project = _linear([*queries, *keys, *values], columns, norm=self.norm)
         self.sizes = (len(queries), len(keys), len(values))
 
     @property
@@ -70,9 +76,9 @@ class AttentionBlock(nn.Module):
         def split(flat: Tensor, dims: int) -> Tensor:
             return flat.view(*flat.shape[:2], len(self.masks), dims).transpose(1, 2)  # (B, heads, n + 1, d)
 
-        query, key, value = self.project(x.index_select(-1, self.read)).split(self.sizes, -1)
+        query, key, value = self.project(_seen(x, self)).split(self.sizes, -1)
         if asking is not None:
-            query, _, _ = self.project(asking.index_select(-1, self.read)).split(self.sizes, -1)
+            query, _, _ = self.project(_seen(asking, self)).split(self.sizes, -1)
         query = split(query, self.dims) * beta[:, None, None, None]
         mixed = kernel(query, split(key, self.dims), split(value, 1), masks)
         return mixed.squeeze(-1).transpose(1, 2)
@@ -89,6 +95,7 @@ class FeedForwardBlock(nn.Module):
         hidden: linear, (read) -> (hidden units).
         output: linear without bias, (hidden units) -> (columns written).
         read: (read,) the columns that it reads.
+        norm: layer norm of the Boolean ones among them; None without.
     """
 
     read: Tensor
@@ -114,25 +121,27 @@ class FeedForwardBlock(nn.Module):
                 output.append([1.0])
         columns = _read(units)
         self.register_buffer("read", torch.tensor(columns), persistent=False)
-        self.hidden = _linear(units, columns, bias)
+        self.norm = _norm(columns, booleans(program.columns) if program.normed else ())
+        self.hidden = _linear(units, columns, bias, self.norm)
         factors = iter(range(len(units)))
         written = [tuple((next(factors), factor) for factor in row) for row in output]
         self.output = _linear(written, range(len(units)))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, n + 1, width) -> (B, n + 1, columns), to be added to columns start..stop-1."""
-        written: Tensor = self.output(torch.relu(self.hidden(x.index_select(-1, self.read))))
+        written: Tensor = self.output(torch.relu(self.hidden(_seen(x, self))))
         return written
 
 
-def attention_blocks(heads: Sequence[Head]) -> list[AttentionBlock]:
+def attention_blocks(heads: Sequence[Head], program: Program) -> list[AttentionBlock]:
     """Heads in blocks of 64 and of equal dimensions."""
+    normed = booleans(program.columns) if program.normed else frozenset[int]()
     blocks: list[list[Head]] = []
     for head in heads:
         if not blocks or len(blocks[-1]) == HEADS or len(blocks[-1][0].query) != len(head.query):
             blocks.append([])
         blocks[-1].append(head)
-    return [AttentionBlock(block) for block in blocks]
+    return [AttentionBlock(block, normed) for block in blocks]
 
 
 def feed_forward_blocks(items: Sequence[Rounding | Gate], program: Program) -> list[FeedForwardBlock]:
@@ -147,7 +156,11 @@ def attention_matrices(block: AttentionBlock, head: int, width: int) -> tuple[Te
         block: where the head is.
         head: its number in the block.
         width: of the residual stream.
+
+    Raises:
+        InputError: there is a layer norm between the stream and the weights.
     """
+    _require_plain(block)
     rows = slice(head * block.dims, (head + 1) * block.dims)
     of_query, of_key, of_value = block.weights
     query, key = (_widened(weight[rows], block.read, width) for weight in (of_query, of_key))
@@ -157,11 +170,36 @@ def attention_matrices(block: AttentionBlock, head: int, width: int) -> tuple[Te
 
 
 def feed_forward_matrices(block: FeedForwardBlock, width: int) -> tuple[Tensor, Tensor, Tensor]:
-    """W1 (units, width), b1 (units,) and W2 (width, units) of a block, as papers write them."""
+    """W1 (units, width), b1 (units,) and W2 (width, units) of a block, as papers write them.
+
+    Raises:
+        InputError: there is a layer norm between the stream and the weights.
+    """
+    _require_plain(block)
     first = _widened(block.hidden.weight, block.read, width)
     second = torch.zeros(width, len(first), dtype=first.dtype)
     second[block.start : block.stop] = block.output.weight.detach()
     return first, block.hidden.bias.detach(), second
+
+
+def _require_plain(block: AttentionBlock | FeedForwardBlock) -> None:
+    if block.norm is not None:
+        raise InputError(
+            "these weights are on normalised pairs of truth values, and not on the residual stream"
+        )
+
+
+def _norm(columns: Sequence[int], normed: Collection[int]) -> PairNorm | None:
+    return PairNorm(columns, normed) if any(column in normed for column in columns) else None
+
+
+def _seen(x: Tensor, block: AttentionBlock | FeedForwardBlock) -> Tensor:
+    """What a block's weights are on."""
+    read = x.index_select(-1, block.read)
+    if block.norm is None:
+        return read
+    normed: Tensor = block.norm(read)
+    return normed
 
 
 def _widened(weight: Tensor, read: Tensor, width: int) -> Tensor:
@@ -184,13 +222,19 @@ class _Written(nn.Linear):
         self.register_parameter("bias", None if bias is None else nn.Parameter(bias))
 
 
-def _linear(forms: Sequence[Affine], columns: Sequence[int], bias: list[float] | None = None) -> nn.Linear:
-    """A linear layer whose rows are the forms."""
+def _linear(
+    forms: Sequence[Affine],
+    columns: Sequence[int],
+    bias: list[float] | None = None,
+    norm: PairNorm | None = None,
+) -> nn.Linear:
+    """A linear layer whose rows are the forms, on columns or on what a norm makes of them."""
     at = {column: number for number, column in enumerate(columns)}
     weight = np.zeros((len(forms), len(columns)))
     for row, form in enumerate(forms):
         for column, factor in form:
             weight[row, at[column]] = factor
-    return _Written(
-        torch.from_numpy(weight), None if bias is None else torch.tensor(bias, dtype=torch.float64)
-    )
+    shift = None if bias is None else torch.tensor(bias, dtype=torch.float64)
+    if norm is not None:
+        return _Written(*norm.through(torch.from_numpy(weight), shift))
+    return _Written(torch.from_numpy(weight), shift)

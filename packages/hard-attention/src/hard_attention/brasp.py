@@ -35,10 +35,10 @@ def to_brasp(root: Formula) -> str:
     """A formula as a program.
 
     Args:
-        root: without counting, which B-RASP has not.
+        root: without counting and lookups, which B-RASP has not.
 
     Raises:
-        InputError: the formula counts.
+        InputError: the formula counts, or looks up a place.
     """
     core = to_core(root)
     lines: list[str] = []
@@ -51,7 +51,10 @@ def to_brasp(root: Formula) -> str:
             return f"!{of(node.args[0], at)}"
         return f"{name[id(node)]}({at})"
 
-    for node in nodes(core):
+    order = nodes(core)
+    if any(node.op == "at" for node in order):
+        raise InputError("B-RASP names no places: (at ...) has no program")
+    for node in order:
         if node.op in ("le", "lt", "eq", "int", "cl", "cr", "call", "pos", "len", "+", "*"):
             raise InputError(f"B-RASP does not count: ({node.op} ...) has no program")
         if node.op in ("Q", "first", "last", "mod", "pred"):

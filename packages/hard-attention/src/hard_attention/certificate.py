@@ -17,6 +17,7 @@ import torch
 from offprints.errors import InputError
 
 from hard_attention.counting import MARGIN, STEEP
+from hard_attention.places import largest_squares, last_place, off_target
 from hard_attention.precision import START, Precision, is_power_of_two, ladder, precision_of, rungs, steepness
 from hard_attention.program import Head, Program
 from hard_attention.transformer import FormulaTransformer
@@ -33,7 +34,7 @@ class Reason:
 
     Attributes:
         head: the formula that it computes.
-        kind: nearest, count, sign or compare.
+        kind: nearest, lookup, count, sign or compare.
         length: the largest n at which all of its conditions hold.
         error: bound on the raw error at that n; must be below 1/4. Of a count, the relative error of the quotient.
         limit: the condition that fails first beyond it.
@@ -96,14 +97,18 @@ def certify(
         The certificate, with its argument.
 
     Raises:
-        InputError: the weights are not the compiled ones, the kernel is no softmax kernel or does not know the format, or the
-            step of the ladder is no power of two or too small for any length.
+        InputError: the weights are not the compiled ones or not on the CPU, the kernel is no softmax kernel or does not know
+            the format, torch may multiply with fewer digits than the format has, or the step of the ladder is no power of
+            two or too small for any length.
     """
     if kernel not in SOFT_KERNELS:
         raise InputError(f"kernel={kernel!r} has no certificate: one of {', '.join(SOFT_KERNELS)}")
     form = precision_of(precision if precision is not None else model.letters.weight.dtype)
     if kernel == "scan" and form.bits < 24:
         raise InputError(f"kernel=scan does not work in {form.name}")
+    if kernel == "scan" and model.program.normed:
+        raise InputError("kernel=scan knows no layer norm")
+    _require_full_products(model, form)
     step = model.program.step
     if any(head.kind == "nearest" for head in model.heads):
         if not is_power_of_two(step):
@@ -129,6 +134,18 @@ def certify(
         return Certificate(form.name, kernel, LONGEST, "there is no head", (), tuple(assumptions))
     limit = f"{shortest.kind} of {shortest.head}: {shortest.limit}"
     return Certificate(form.name, kernel, shortest.length, limit, tuple(reasons), tuple(assumptions))
+
+
+def _require_full_products(model: FormulaTransformer, form: Precision) -> None:
+    """Refuse a machine whose products are not known to be those of the format: TF32, for one, drops 13 of float32's digits."""
+    device = model.letters.weight.device
+    if device.type != "cpu":
+        raise InputError(f"certificates are of CPU kernels, and this model is on {device}")
+    if form.name == "float32" and torch.get_float32_matmul_precision() != "highest":
+        raise InputError(
+            f"float32_matmul_precision is {torch.get_float32_matmul_precision()!r}, which allows products of fewer digits: "
+            "torch.set_float32_matmul_precision('highest') before anything is certified"
+        )
 
 
 def check_weights(model: FormulaTransformer) -> None:
@@ -192,6 +209,8 @@ def _temperature(program: Program, n: int, form: Precision) -> float:
     if {"rung", "rung back"} & set(program.positions):
         place = torch.tensor([min(n, rungs(form, program.step)) if is_power_of_two(program.step) else n])
         largest = max(largest, float(ladder(place, form, program.step)))
+    if "squares" in program.positions:
+        largest = max(largest, float(largest_squares(form)))
     return max(largest, _steepness(n, form)) if "sign" in program.positions else largest
 
 
@@ -223,6 +242,17 @@ def _nearest(head: Head, n: int, form: Precision, kernel: str, step: float, temp
     sums = 2 * (heavy * u + (2 * u + 2 * far) * (1 + 2 * n * u))
     exps = (16 if kernel == "scan" else 8) * u  # a scan multiplies them up from step to step
     return _Bound(ideal + sums + exps + form.unit * (2 if kernel == "sdpa" else 1))
+
+
+def _lookup(head: Head, n: int, form: Precision, kernel: str, step: float, temperature: float) -> _Bound:
+    """The key at the place looked for is ahead by 64: its score and those of its neighbours are whole numbers of the format."""
+    if n > last_place(form):
+        return _Bound(1.0, f"four digits of {form.name} reach no further place")
+    u, off = form.accumulator_unit, off_target(n)
+    # All weights but one are below exp(-64), and so is the rounding of their sums; 1 and they add up to 1 and little more.
+    sums = 2 * u + 2 * off * (1 + 2 * n * u)
+    exps = 8 * u
+    return _Bound(off + sums + exps + form.unit * (2 if kernel == "sdpa" else 1))
 
 
 def _count(head: Head, n: int, form: Precision, kernel: str, step: float, temperature: float) -> _Bound:
@@ -310,6 +340,7 @@ def _quotient_error(most: float, n: int, form: Precision, kernel: str) -> float:
 
 _BOUNDS: dict[str, Callable[[Head, int, Precision, str, float, float], _Bound]] = {
     "nearest": _nearest,
+    "lookup": _lookup,
     "count": _count,
     "sign": _sign,
     "compare": _compare,

@@ -17,13 +17,14 @@ from offprints.tables import show
 from offprints.training import reported
 
 from hard_attention import beyond as beyond_certificates
-from hard_attention import figures, given_files, maps, searching, training
+from hard_attention import figures, given_files, maps, searching, theorems, training
 from hard_attention.certificate import SOFT_KERNELS, certify
 from hard_attention.config import Config
 from hard_attention.corpora import run_corpus, summary, table
 from hard_attention.datasets import ALTERNATING_BLOCKS, FORMAL_LANGUAGES, Corpus, generated_corpus
 from hard_attention.explanation import explain_page
 from hard_attention.fragments import fragment
+from hard_attention.languages import languages
 from hard_attention.networks import exact_run
 from hard_attention.precision import PRECISIONS, precision_of
 from hard_attention.softening import soften as soften_network
@@ -32,7 +33,17 @@ from hard_attention.transformer import FormulaTransformer, compile_formula
 from hard_attention.verification import Verified
 from hard_attention.verification import verify as verify_all
 
-_SHOWN = ("a_star_b_star", "ab_plus", "subseq_abab", "flip_flop", "majority", "dyck1", "parity", "anbncn")
+_SHOWN = (
+    "a_star_b_star",
+    "ab_plus",
+    "subseq_abab",
+    "flip_flop",
+    "majority",
+    "dyck1",
+    "parity",
+    "anbncn",
+    "palindrome",
+)
 
 
 def check(config: Config, run: Run) -> Results:
@@ -52,7 +63,7 @@ def check(config: Config, run: Run) -> Results:
     shown = table(found)
     shown.to_csv(run.directory / "languages.tsv", sep="\t", index=False)
     show(shown, f"{corpus.name}: {kernel}, {config.model.dtype}, {config.model.mode}")
-    details = {"languages": [asdict(part) for part in found], "without_formula": list(corpus.without_formula)}
+    details = {"languages": [asdict(part) for part in found]}
     if corpus.name == "generated":
         metrics |= _formats(corpus, run)
     alphabets = {part.language: (part.formula, part.alphabet) for part in corpus.parts}
@@ -103,7 +114,7 @@ def certify_formula(config: Config, run: Run) -> Results:
     metrics, rows, texts = {}, [], []
     for name in PRECISIONS:
         for kernel in SOFT_KERNELS:
-            if kernel == "scan" and precision_of(name).bits < 24:
+            if kernel == "scan" and (precision_of(name).bits < 24 or model.program.normed):
                 continue
             found = certify(model, name, kernel)
             rows.append([name, kernel, found.length, found.limit])
@@ -202,16 +213,13 @@ def search(config: Config, run: Run) -> Results:
 def beyond(config: Config, run: Run) -> Results:
     """Go beyond certificates: the first length at which each language's transformer errs, and errors by length and format."""
     options = config.beyond
-    languages = [
-        *beyond_certificates.with_formula(options.languages),
-        *beyond_certificates.block_languages(options.blocks),
-    ]
+    chosen = [*languages(options.languages), *beyond_certificates.block_languages(options.blocks)]
     found = []
-    with run.progress(len(languages) * len(options.precisions), "languages") as bar:
+    with run.progress(len(chosen) * len(options.precisions), "languages") as bar:
         for precision in options.precisions:
-            for language in languages:
+            for language in chosen:
                 failure = beyond_certificates.first_failure(
-                    language, precision, options.longest, options.count, config.seed
+                    language, precision, options.longest, options.count, config.seed, within=options.within
                 )
                 found.append(failure)
                 bar.advance(1)
@@ -235,11 +243,24 @@ def beyond(config: Config, run: Run) -> Results:
     ]
     run.figure("errors", figures.error_curves(curves))
     shares = beyond_certificates.shares_right(
-        languages, options.precisions, options.lengths, options.count, config.seed
+        chosen, options.precisions, options.lengths, options.count, config.seed
     )
     run.figure("shares", figures.shares_right(shares))
     details = {"failures": [asdict(f) for f in found], "curves": [asdict(c) for c in curves]}
     return Results(metrics, {**details, "shares": shares.to_dict("records")})
+
+
+def measure_theorems(config: Config, run: Run) -> Results:
+    """Measure what the theorems say: least temperatures, fixed ones that fail, depth, random networks and random formulas."""
+    metrics: dict[str, float] = {}
+    stages = theorems.parts(config.seed)
+    with run.progress(len(stages), "theorems") as bar:
+        for stage in stages:
+            for measured in stage():
+                metrics |= measured
+            bar.advance(1)
+    show(pd.DataFrame(list(metrics.items()), columns=["", "value"]), "what the theorems say, measured")
+    return Results(metrics)
 
 
 def evaluate(config: Config, run: Run) -> Results:
@@ -283,7 +304,10 @@ def train(config: Config, run: Run) -> Results:
         pd.DataFrame([[who, *found.values()] for who, found in shares], columns=["weights", *after]),
         f"share of right positions, start: {options.start}",
     )
-    run.figure("training", figures.training_curve(outcome.history, options.start))
+    run.figure(
+        "training",
+        figures.training_curve(outcome.history, options.start, options.length, max(options.tested)),
+    )
     model.save(run.directory / "model.ckpt")
     metrics = {f"{who}/{name}": value for who, found in shares for name, value in found.items()}
     metrics["weights/moved"] = training.moved(model, before)
@@ -337,7 +361,7 @@ def _corpus(config: Config) -> Corpus:
         return corpus
     unknown = sorted(set(data.languages) - {part.language for part in corpus.parts})
     if unknown:
-        raise InputError(f"dataset.languages: {', '.join(unknown)} has no formula in {corpus.name}")
+        raise InputError(f"dataset.languages: {corpus.name} has no {', '.join(unknown)}")
     return replace(corpus, parts=tuple(part for part in corpus.parts if part.language in data.languages))
 
 
@@ -367,7 +391,12 @@ def _model(config: Config) -> FormulaTransformer:
         path = Path(config.checkpoint)
         return FormulaTransformer.load(path / "model.ckpt" if path.is_dir() else path)
     return compile_formula(
-        model.formula, model.alphabet, mode=model.mode, step=model.step, dtype=_dtype(config)
+        model.formula,
+        model.alphabet,
+        mode=model.mode,
+        step=model.step,
+        norm=model.norm,
+        dtype=_dtype(config),
     )
 
 
@@ -381,6 +410,7 @@ TASKS = {
     "verify": verify,
     "search": search,
     "beyond": beyond,
+    "theorems": measure_theorems,
     "evaluate": evaluate,
     "soften": soften,
     "train": train,

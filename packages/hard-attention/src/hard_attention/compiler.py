@@ -1,4 +1,4 @@
-"""A formula becomes a program: one attention head for each S and U, two or three for each comparison of counts.
+"""A formula becomes a program: a head for each S, each U and each lookup, two or three for each comparison of counts.
 
 S looks for the nearest earlier position where f fails or g holds; f S g holds iff g holds there. Let `gone = f and not g` mark the
 positions to be looked past. The key of position j is (rung_j, gone_j), the query of position i is (1, -rung_i), and so the score is
@@ -8,13 +8,15 @@ rung_j where the search may end and rung_j - rung_i, below that of the sink, whe
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from offprints.errors import InputError
 
 from hard_attention.alphabet import Alphabet
 from hard_attention.counting import CountPlanner
 from hard_attention.formulas import Formula, Node, letters, nodes, predicates
-from hard_attention.linear import comparisons
+from hard_attention.linear import comparisons, place_of
+from hard_attention.places import APART, DIGITS
 from hard_attention.positions import BOS, HERE
 from hard_attention.program import Affine, Gate, Head, LayerPlan, Literal, Program, Ready, Rounding, affine
 from hard_attention.simplification import to_core
@@ -24,7 +26,9 @@ WIDEST_GATE = 64
 MOST_NODES = 200_000
 
 
-def plan(root: Formula, alphabet: Alphabet, *, step: float = 2.0, bounded: bool = False) -> Program:
+def plan(
+    root: Formula, alphabet: Alphabet, *, step: float = 2.0, bounded: bool = False, normed: bool = False
+) -> Program:
     """Compile a formula.
 
     Args:
@@ -32,6 +36,7 @@ def plan(root: Formula, alphabet: Alphabet, *, step: float = 2.0, bounded: bool 
         alphabet: of the strings.
         step: b, the distance of the ladder's rungs; the raw error of a nearest head is at most exp(-b).
         bounded: temperature mode.
+        normed: layer norm before each block.
 
     Raises:
         InputError: the alphabet lacks a letter, the step is not positive, or the formula has more than 200,000 nodes.
@@ -47,7 +52,7 @@ def plan(root: Formula, alphabet: Alphabet, *, step: float = 2.0, bounded: bool 
         raise InputError(
             f"the formula has {len(order):,} nodes in the compiler's operators: more than {MOST_NODES:,}"
         )
-    return _Planner(root, core, order, alphabet, step, bounded).program()
+    return replace(_Planner(root, core, order, alphabet, step, bounded).program(), normed=normed)
 
 
 class _Planner:
@@ -147,6 +152,8 @@ class _Planner:
             return Ready(~joined.literal, joined.layer)
         if op in ("S", "U"):
             return self._nearest(node)
+        if op == "at":
+            return self._lookup(node)
         t, u = node.args
         told = [self.counts.positive(node, form) for form in comparisons(op, t, u)]  # type: ignore[arg-type]
         return self.conjunction(told)
@@ -172,6 +179,30 @@ class _Planner:
         )
         return self.rounded(head, max(layer, g.layer) + 1)
 
+    def _lookup(self, node: Formula) -> Ready:
+        """f at a place: the key with the place's digits is ahead of all others, and the sink's value is 0."""
+        f = self.of(node.args[1])
+        target = [self.index[name] for name in _targets(node)]
+        head = Head(
+            kind="lookup",
+            mask="all",
+            query=(*(((column, 2 * APART),) for column in target), ((self.here, -1.0),)),
+            key=(
+                *(((self.index[f"digit {k}"], 1.0),) for k in range(DIGITS)),
+                ((self.index["squares"], APART),),
+            ),
+            value=self.form(f.literal),
+            column=self.column(f"raw {len(self.columns)}"),
+            formula=node,
+        )
+        return self.rounded(head, f.layer + 1)
+
+
+def _targets(node: Formula) -> list[str]:
+    """The position columns that hold the digits of a lookup's place."""
+    numbers = " ".join(map(str, place_of(node.args[0])))  # type: ignore[arg-type]
+    return [f"target {k} {numbers}" for k in range(DIGITS)]
+
 
 def _place_name(node: Node) -> str:
     if node.op == "mod":
@@ -193,6 +224,9 @@ def _position_columns(order: list[Node], named: set[str]) -> list[str]:
     found += ["sign"] * bool(groups - {"mixed"})
     if "mixed" in groups:
         found += ["unit", "place", "place + 1", "length + 1"]
+    if "at" in ops:
+        looked_up = [name for node in order if node.op == "at" for name in _targets(node)]  # type: ignore[arg-type]
+        found += [*(f"digit {k}" for k in range(DIGITS)), "squares", *dict.fromkeys(looked_up)]
     places = [_place_name(node) for node in order if node.op in ("first", "last", "mod", "pred")]
     return found + sorted(set(places))
 

@@ -15,7 +15,7 @@ class DatasetConfig:
 
     Attributes:
         name: generated, formal-languages or alternating-blocks.
-        languages: names of languages; null takes all that have a formula (of generated and formal-languages).
+        languages: names of languages; null takes all (of generated and formal-languages).
         lengths: of generated strings.
         count: of generated strings: members, near misses and random ones, each so many for a language and length.
         most: strings of each file of alternating-blocks, the first ones; null takes all.
@@ -37,6 +37,7 @@ class ModelConfig:
         alphabet: its letters.
         mode: positions (unbounded embedding) or temperature (bounded embedding, scores scaled by the length).
         step: distance of neighbouring positions' scores; the raw error of a head is at most exp(-step).
+        norm: none, or pre: a layer norm of truth values before each block.
         kernel: dense, sdpa, chunked, scan (softmax), average, leftmost or rightmost (hard attention).
         dtype: float64, float32, float16 or bfloat16.
     """
@@ -45,6 +46,7 @@ class ModelConfig:
     alphabet: str = "ab"
     mode: str = "positions"
     step: float = 2.0
+    norm: str = "none"
     kernel: str = "dense"
     dtype: str = "float64"
 
@@ -89,9 +91,10 @@ class BeyondConfig:
 
     Attributes:
         precisions: formats.
-        languages: names of languages; null takes all that have a formula.
+        languages: names of languages; null takes all.
         longest: length of the longest string.
         count: strings of each kind, language and length.
+        within: try the certified length itself, too, where nothing may be wrong.
         blocks: of alternating blocks, so many for each language.
         curves: of the curves of errors at the last position, the longest length.
         points: how many lengths these curves have.
@@ -103,6 +106,7 @@ class BeyondConfig:
     languages: list[str] | None = None
     longest: int = 800
     count: int = 2
+    within: bool = True
     blocks: list[int] = field(default_factory=lambda: [3])
     curves: int = 800
     points: int = 12
@@ -128,7 +132,7 @@ class Config(RunConfig):
     """All options of `hard-attention`.
 
     Attributes:
-        task: check, certify, verify, search, beyond, evaluate, soften, train or explain.
+        task: check, certify, verify, search, beyond, theorems, evaluate, soften, train or explain.
         string: for task=evaluate and explain.
     """
 

@@ -19,7 +19,7 @@ from offprints.content import open_content
 from offprints.data import DataFile, Dataset
 from offprints.errors import DataError, InputError, MalformedLine
 
-from hard_attention.languages import LANGUAGES, blocks, language
+from hard_attention.languages import blocks, language, languages
 
 BLOCKS = (3, 4, 5, 6, 8, 10, 12)
 
@@ -52,14 +52,12 @@ class Corpus:
     Attributes:
         name: of the data set.
         checksums: file -> sha256; empty for what is generated.
-        parts: one for each language that has a formula.
-        without_formula: languages that the data set has and no formula is known for.
+        parts: one for each language.
     """
 
     name: str
     checksums: Mapping[str, str]
     parts: tuple[Part, ...]
-    without_formula: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,10 +89,8 @@ class FormalLanguages(Dataset):
         parts = [
             Part(name, alphabet, formula, tuple(s for s, _ in rows[name]), tuple(y for _, y in rows[name]))
             for name, (alphabet, formula) in described.items()
-            if formula is not None
         ]
-        without = tuple(name for name, (_, formula) in described.items() if formula is None)
-        return Corpus(self.name, _checksums(self), tuple(parts), without)
+        return Corpus(self.name, _checksums(self), tuple(parts))
 
 
 @dataclass(frozen=True)
@@ -139,38 +135,35 @@ def generated_corpus(
     count: int = 10,
     names: Sequence[str] | None = None,
 ) -> Corpus:
-    """Members, near misses and random strings of every language that has a formula, labelled by direct tests.
+    """Members, near misses and random strings of every language, labelled by direct tests.
 
     Args:
         seed: of the strings.
         lengths: 1 or more each.
         count: most of each kind, language and length.
-        names: languages; None takes all that have a formula.
+        names: languages; None takes all.
 
     Raises:
-        InputError: a language is unknown or has no formula, or a length or count is not positive.
+        InputError: a language is unknown, or a length or count is not positive.
     """
     if count < 1 or any(n < 1 for n in lengths) or not lengths:
         raise InputError(f"count={count} and lengths={list(lengths)} must be positive")
     rng = np.random.default_rng(seed)
-    chosen = [language(name) for name in names] if names is not None else list(LANGUAGES.values())
     parts = []
-    for found in chosen:
-        if found.formula is None:
-            if names is not None:
-                raise InputError(f"no formula is known for the language {found.name}")
-            continue
+    for found in languages(names):
         strings = [s for n in lengths for s in found.strings(rng, n, count)]
         labels = tuple(found.member(s) for s in strings)
         parts.append(Part(found.name, found.alphabet, found.formula, tuple(strings), labels))
-    without = tuple(found.name for found in chosen if found.formula is None)
-    return Corpus("generated", {}, tuple(parts), without)
+    return Corpus("generated", {}, tuple(parts))
 
 
-def _described(text: bytes, path: Path) -> dict[str, tuple[str, str | None]]:
-    """Name -> alphabet and formula."""
+def _described(text: bytes, path: Path) -> dict[str, tuple[str, str]]:
+    """Name -> alphabet and formula; five languages were recorded without one, and this package has its own for them."""
     try:
-        return {str(e["name"]): (str(e["sigma"]), e["formula"]) for e in json.loads(text)}
+        return {
+            str(e["name"]): (str(e["sigma"]), e["formula"] or language(e["name"]).formula)
+            for e in json.loads(text)
+        }
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is not a list of languages: {type(error).__name__}: {error}") from error
 

@@ -93,6 +93,8 @@ def _at(
             return any(f(j) for j in since)
         case "G":
             return all(f(j) for j in since)
+        case "at":
+            return 1 <= arg(0, i) <= n and g(arg(0, i))
         case "le":
             return arg(0, i) <= arg(1, i)
         case "lt":

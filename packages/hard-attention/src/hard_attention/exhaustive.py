@@ -70,6 +70,10 @@ class _Circuit:
         if op in ("le", "lt", "eq"):
             t, u = (number[id(child)] for child in node.args)
             return [self._compare(op, t[i], u[i]) for i in range(n)]
+        if op == "at":
+            places = [self._everywhere(x) for x in number[id(node.args[0])]]
+            rows = truth[id(node.args[1])]
+            return [rows[j - 1] if 1 <= j <= n else self.none for j in places]
         args = [truth[id(child)] for child in node.args]
         constant: dict[str, Callable[[int], bool]] = {
             "top": lambda i: True,
@@ -148,6 +152,11 @@ class _Circuit:
     def _whole(self, value: int) -> _Number:
         width = value.bit_length() + 1
         return [self.all if value >> digit & 1 else self.none for digit in range(width)]
+
+    def _everywhere(self, x: _Number) -> int:
+        """A number that is the same on all strings."""
+        bits = [int(digit[0] & np.uint64(1)) for digit in x]
+        return sum(bit << k for k, bit in enumerate(bits)) - (bits[-1] << len(bits))
 
     def _add(self, x: _Number, y: _Number, carry: Words | None = None) -> _Number:
         width = max(len(x), len(y)) + 1

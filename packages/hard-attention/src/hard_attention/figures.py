@@ -54,18 +54,17 @@ def least_temperature() -> Figure:
 
 def fixed_temperature(betas: Sequence[float] = (10, 30, 100, 300, 1000)) -> Figure:
     """The error of a head with a bounded embedding and a temperature that does not follow the length."""
-    figure = Figure(figsize=(6, 4), layout="constrained")
+    figure = Figure(figsize=(7.4, 4), layout="constrained")
     axes = figure.add_subplot()
     lengths = np.unique(np.geomspace(2, 2000, 120).astype(int))
     for beta in betas:
         errors = [single_heads.worst_error(int(n), beta / n) for n in lengths]
         axes.plot(lengths, errors, label=f"beta = {beta:g}")
-    axes.axhline(0.25, color=GREY, linewidth=1)
-    axes.text(2, 0.26, "rounding fails above", color=GREY)
     scaled = [single_heads.worst_error(int(n), 2.0) for n in lengths]
     axes.plot(lengths, scaled, color="black", label="beta = 2n")
+    axes.axhline(0.25, color=GREY, linewidth=1, label="1/4: rounding\nfails above")
     axes.set(xscale="log", xlabel="length n", ylabel="largest error of a head", ylim=(0, 1))
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 
 
@@ -76,9 +75,9 @@ def depth_errors(with_rounding: Sequence[float], without: Sequence[float]) -> Fi
     depths = np.arange(1, len(without) + 1)
     axes.plot(depths, without, "o-", color=SECOND, label="without rounding")
     axes.plot(depths, with_rounding, "o-", color=MODEL, label="with rounding")
-    axes.axhline(0.5, color=GREY, linewidth=1)
+    axes.axhline(0.5, color=GREY, linewidth=1, label="1/2: the answer is wrong above")
     axes.set(xlabel="depth of S in S", ylabel="largest error of the readout", xticks=depths)
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="center right", bbox_to_anchor=(1.0, 0.27))
     return figure
 
 
@@ -208,18 +207,21 @@ def bounds_and_errors(survey: Survey) -> Figure:
     return figure
 
 
-def training_curve(history: Sequence[Mapping[str, float]], start: str) -> Figure:
-    """The share of right validation positions and the loss, by epoch."""
-    figure = Figure(figsize=(6, 3.6), layout="constrained")
-    axes = figure.add_subplot()
-    epochs = [row["epoch"] for row in history if "valid/right" in row]
-    axes.plot(epochs, [row["valid/right"] for row in history if "valid/right" in row], "o-", color=MODEL)
-    axes.set(xlabel="epoch", ylabel="share of right positions", title=f"start: {start}", ylim=(None, 1.02))
-    axes.yaxis.label.set_color(MODEL)
-    beside = axes.twinx()
-    beside.plot([row["epoch"] for row in history], [row["train/loss"] for row in history], color=SECOND)
-    beside.set(ylabel="loss", yscale="log")
-    beside.yaxis.label.set_color(SECOND)
+def training_curve(history: Sequence[Mapping[str, float]], start: str, length: int, longest: int) -> Figure:
+    """The share of right validation positions, of strings as long as those trained on and of long ones, and the loss, by epoch."""
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    rows = [row for row in history if "valid/right" in row]
+    for name, n, style in (("right", length, "o-"), ("right_longest", longest, "s--")):
+        color = MODEL if name == "right" else SECOND
+        shares = [row[f"valid/{name}"] for row in rows]
+        left.plot([row["epoch"] for row in rows], shares, style, color=color, label=f"{n} letters")
+    lowest = min(row[f"valid/{name}"] for row in rows for name in ("right", "right_longest"))
+    left.set(xlabel="epoch", ylabel="share of right positions", ylim=(min(0.9, lowest - 0.02), 1.01))
+    left.legend(frameon=False)
+    right.plot([row["epoch"] for row in history], [row["train/loss"] for row in history], color=GREY)
+    right.set(xlabel="epoch", ylabel="training loss", yscale="log")
+    figure.suptitle(f"trained on from {start} weights")
     return figure
 
 
@@ -231,6 +233,7 @@ def attention_maps(soft: Floats, hard: Floats, string: str, title: str) -> Figur
     for axes, weights, name in zip(figure.subplots(1, 2), (soft, hard), ("softmax", "hard"), strict=True):
         axes.imshow(weights, cmap="Blues", vmin=0, vmax=1)
         axes.set(title=name, xticks=range(len(letters)), yticks=range(len(letters)))
+        axes.set(xlabel="key", ylabel="query")
         axes.set_xticklabels(letters)
         axes.set_yticklabels(letters)
     return figure

@@ -21,6 +21,7 @@ BINARY = ("S", "U", "Sn", "Un")
 JUNCTIONS = ("and", "or")
 COMPARISONS = ("le", "lt", "eq")
 COUNTS = ("cl", "cr", "call")
+LOOKUPS = ("at",)
 
 TERM_PLACES = ("pos", "len")
 LARGEST_INTEGER = 10**6
@@ -102,7 +103,7 @@ def formula(op: str, *args: Node, value: Value = None) -> Formula:
 
     Args:
         op: a name of the prefix syntax.
-        args: formulas; of a comparison two terms.
+        args: formulas; of a comparison two terms; of "at" a term of places and a formula.
         value: letter of "Q", (r, m) of "mod", name of "pred".
 
     Raises:
@@ -180,7 +181,7 @@ def predicates(root: Node) -> set[str]:
 def temporal_depth(root: Formula) -> int:
     """How deep operators that look at other positions are nested; a comparison of counts is one."""
     depth: dict[int, int] = {}
-    looking = {*UNARY[1:], *BINARY, *COMPARISONS}
+    looking = {*UNARY[1:], *BINARY, *COMPARISONS, *LOOKUPS}
     for node in nodes(root):
         below = max((depth[id(child)] for child in node.args), default=0)
         depth[id(node)] = below + (node.op in looking)
@@ -188,22 +189,26 @@ def temporal_depth(root: Formula) -> int:
 
 
 def _check_formula(op: str, args: tuple[Node, ...], value: Value) -> None:
-    wanted: type[Node] = Term if op in COMPARISONS else Formula
+    wanted: list[type[Node]] = [Term if op in COMPARISONS else Formula] * len(args)
     if op in (*CONSTANTS, *PLACES, "Q", "mod", "pred"):
         _count(op, args, 0)
     elif op in UNARY:
         _count(op, args, 1)
-    elif op in BINARY or op in COMPARISONS:
+    elif op in BINARY or op in COMPARISONS or op in LOOKUPS:
         _count(op, args, 2)
     elif op in JUNCTIONS:
         if not args:
             raise InputError(f"({op} ...) needs one argument or more; (top) and (bot) are the empty ones")
     else:
         raise InputError(f"{op!r} is no operator of formulas")
-    for argument in args:
-        if not isinstance(argument, wanted):
-            what = "terms such as 3, (cl f), (pos)" if wanted is Term else "formulas"
+    if op in LOOKUPS:
+        wanted[0] = Term
+    for argument, kind in zip(args, wanted, strict=True):
+        if not isinstance(argument, kind):
+            what = "terms such as 3, (cl f), (pos)" if kind is Term else "formulas"
             raise InputError(f"({op} ...) takes {what}, and not {argument!r}")
+    if op in LOOKUPS and any(node.op in COUNTS for node in nodes(args[0])):
+        raise InputError(f"({op} ...) takes a place made of (pos), (len) and numbers, and not {args[0]!r}")
     if op in ("Q", "pred"):
         if not isinstance(value, str) or not value or (op == "Q" and len(value) != 1):
             wants = "one character" if op == "Q" else "a name"

@@ -50,6 +50,14 @@ def fragment(root: Formula) -> Fragment:
             "Barcelo et al. 2024 (arXiv 2310.03817)",
             None,
         )
+    if "at" in used:
+        return Fragment(
+            "LTL[S, U] with lookups",
+            "in AC0; contains PALINDROME",
+            "one head for each S and U, and for each lookup one that finds its place by digits",
+            "Hao, Angluin and Frank 2022 (arXiv 2204.06618)",
+            None,
+        )
     if "pred" in used:
         return Fragment(
             "LTL[S, U] with predicates of the user",

@@ -1,7 +1,8 @@
 """The infix syntax: `H(!a | Y b)`, `a S (b & !c)`, `cl(a) - cl(b) <= 2`.
 
 From the loosest to the tightest: `<->`, `->` (to the right), `|`, `&`, `S U Sn Un` (to the right), comparisons, `+ -`, `*`, and what
-stands before one argument: `! Y X P O H Fs F G`. A small letter alone is that letter; any other is quoted: `'A'`.
+stands before one argument: `! Y X P O H Fs F G`. A small letter alone is that letter; any other is quoted: `'A'`. `at(len + 1 - pos, a)`
+has a place and a formula.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from offprints.errors import InputError
 
 from hard_attention.formulas import (
     COUNTS,
+    LOOKUPS,
     PLACES,
     TERM_PLACES,
     Formula,
@@ -74,6 +76,9 @@ class _Reader:
             elif word.text == ")" and word.kind == "sign":
                 self._close(word)
                 at += 1
+            elif word.text == "," and word.kind == "sign":
+                self._comma(word)
+                at, operand_next = at + 1, True
             elif word.text in _BINDING:
                 binding = _BINDING[word.text]
                 self._reduce(binding + (word.text in _TO_THE_RIGHT))
@@ -103,7 +108,7 @@ class _Reader:
         elif word.text == "(" and word.kind == "sign":
             self.pending.append(_Pending(word, -1))
             return at + 1, True
-        elif word.text in COUNTS and opens:
+        elif word.text in (*COUNTS, *LOOKUPS) and opens:
             self.pending.append(_Pending(word, -1, call=word.text))
             return at + 2, True
         elif word.text in ("mod", "pred") and opens:
@@ -152,9 +157,22 @@ class _Reader:
         if not self.pending:
             raise FormulaError(self.text, word.position, "this bracket closes nothing")
         opened = self.pending.pop()
-        if opened.call is not None:
+        if opened.call == "at":
+            raise FormulaError(self.text, opened.word.position, "at(place, formula) needs both")
+        if opened.call == "at,":
+            looked_at = self._as_formula(self.operands.pop(), opened.word)
+            place = self._as_term(self.operands.pop(), opened.word)
+            self.operands.append(self._made(opened.word, lambda: formula("at", place, looked_at)))
+        elif opened.call is not None:
             inside = self._as_formula(self.operands.pop(), opened.word)
             self.operands.append(term(opened.call, inside))
+
+    def _comma(self, word: Token) -> None:
+        """The end of a lookup's place; what is open then waits for its formula."""
+        self._reduce(0)
+        if not self.pending or self.pending[-1].call != "at":
+            raise FormulaError(self.text, word.position, "',' stands where an operator should")
+        self.pending[-1] = _Pending(self.pending[-1].word, -1, call="at,")
 
     def _reduce(self, binding: int) -> None:
         """Apply what is pending and binds at least as tightly."""

@@ -7,7 +7,7 @@ Formulas hold at the last position of the members. The empty string is left out 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +29,7 @@ class Language:
         alphabet: its letters.
         member: whether a string belongs to it.
         sample: a random member of a length, or None where there is none; not uniform.
-        formula: prefix text; None where the language is here as one that the compiler has no formula for.
+        formula: prefix text.
         star_free: whether it is star-free; None if it is not regular.
     """
 
@@ -37,7 +37,7 @@ class Language:
     alphabet: str
     member: Member
     sample: Sampler
-    formula: str | None
+    formula: str
     star_free: bool | None
 
     def strings(self, rng: Rng, n: int, count: int) -> list[str]:
@@ -68,6 +68,15 @@ def language(name: str) -> Language:
     if name not in LANGUAGES:
         raise InputError(f"language {name!r} is unknown{closest(name, LANGUAGES)}")
     return LANGUAGES[name]
+
+
+def languages(names: Sequence[str] | None = None) -> list[Language]:
+    """Languages by their names; None takes all.
+
+    Raises:
+        InputError: there is none of a name; says which are near.
+    """
+    return list(LANGUAGES.values()) if names is None else [language(name) for name in names]
 
 
 def blocks(k: int) -> tuple[str, Member, Sampler]:
@@ -216,9 +225,26 @@ def _bounded_dyck(deepest: int) -> str:
     return f"(and (eq {_HEIGHT} 0) (H (and (le 0 {_HEIGHT}) (le {_HEIGHT} {deepest}))))"
 
 
-def _multiple(modulus: int) -> str:
-    """The number of a is the position of some i that is a multiple: the string counts for itself."""
-    return f"(or (eq (call (Q a)) 0) (O (and (eq (pos) (call (Q a))) (mod 0 {modulus}))))"
+def _remainder(r: int, modulus: int, letter: str = "a") -> str:
+    """The number of a letter is the position of some i with that remainder: the string counts for itself. No position is 0."""
+    some = f"(O (and (eq (pos) (call (Q {letter}))) (mod {r} {modulus})))"
+    return some if r else f"(or (eq (call (Q {letter})) 0) {some})"
+
+
+def _same_remainder(modulus: int) -> str:
+    """a and b occur equally often modulo a number."""
+    pairs = (f"(and {_remainder(r, modulus)} {_remainder(r, modulus, 'b')})" for r in range(modulus))
+    return f"(or {' '.join(pairs)})"
+
+
+def _odd_run(letter: str, begins: str) -> str:
+    """The run of a letter that ends here has an odd length: it began at a position of the same parity, where `begins` held."""
+    halves = (f"(and (mod {r} 2) (Sn (Q {letter}) (and (mod {r} 2) {begins})))" for r in range(2))
+    return f"(and (Q {letter}) (or {' '.join(halves)}))"
+
+
+_ODD_RUNS = _odd_run("b", f"(and (Q b) (Y {_odd_run('a', '(and (Q a) (not (Y (Q a))))')}))")
+"""An odd run of b ends here, or goes on, and right before it lies an odd run of a."""
 
 
 def _majority_sample(rng: Rng, n: int) -> str:
@@ -253,10 +279,10 @@ def _all() -> Iterator[Language]:
         False,
     )
     yield Language(
-        "parity", "ab", lambda s: bool(s) and s.count("a") % 2 == 0, _counted(2), _multiple(2), False
+        "parity", "ab", lambda s: bool(s) and s.count("a") % 2 == 0, _counted(2), _remainder(0, 2), False
     )
     yield Language(
-        "a_mod3", "ab", lambda s: bool(s) and s.count("a") % 3 == 0, _counted(3), _multiple(3), False
+        "a_mod3", "ab", lambda s: bool(s) and s.count("a") % 3 == 0, _counted(3), _remainder(0, 3), False
     )
     yield Language(
         "first_is_a",
@@ -370,8 +396,22 @@ def _all() -> Iterator[Language]:
         "(H (and (not (and (Q a) (Y (not (Q a))))) (not (and (Q b) (Y (Q c)))))))",
         None,
     )
-    yield Language("palindrome", "ab", lambda s: bool(s) and s == s[::-1], _palindrome, None, None)
-    yield Language("tomita3", "ab", lambda s: bool(s) and _tomita3(s), _cut("ba", 2), None, False)
+    yield Language(
+        "palindrome",
+        "ab",
+        lambda s: bool(s) and s == s[::-1],
+        _palindrome,
+        "(H (or (and (Q a) (at (+ 1 (len) (* -1 (pos))) (Q a))) (and (Q b) (at (+ 1 (len) (* -1 (pos))) (Q b)))))",
+        None,
+    )
+    yield Language(
+        "tomita3",
+        "ab",
+        lambda s: bool(s) and _tomita3(s),
+        _cut("ba", 2),
+        f"(not (or {_ODD_RUNS} (O (and (Q a) (Y {_ODD_RUNS})))))",
+        False,
+    )
     yield Language(
         "tomita4_no_bbb",
         "ab",
@@ -385,7 +425,7 @@ def _all() -> Iterator[Language]:
         "ab",
         lambda s: bool(s) and s.count("a") % 2 == 0 and s.count("b") % 2 == 0,
         lambda rng, n: _counted(2)(rng, n) if n % 2 == 0 else None,
-        f"(and {_multiple(2)} {_multiple(2).replace('(Q a)', '(Q b)')})",
+        f"(and {_remainder(0, 2)} {_remainder(0, 2, 'b')})",
         False,
     )
     yield Language(
@@ -393,7 +433,7 @@ def _all() -> Iterator[Language]:
         "ab",
         lambda s: bool(s) and (s.count("a") - s.count("b")) % 3 == 0,
         _random("ab"),
-        None,
+        _same_remainder(3),
         False,
     )
     yield Language(

@@ -85,6 +85,12 @@ def comparisons(op: str, t: Term, u: Term) -> list[Linear]:
     return [below, above]
 
 
+def place_of(root: Term) -> tuple[int, int, int]:
+    """c, k and m of a place c + k (pos) + m (len), the term of a lookup."""
+    form = linear(root)
+    return form.constant, form.atoms.get(("pos", None), 0), form.atoms.get(("len", None), 0)
+
+
 def as_term(form: Linear) -> Term:
     """The sum as a term."""
     parts = [term("int", value=form.constant)] if form.constant or not form.atoms else []

@@ -7,9 +7,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hard_attention.adversaries import hard_strings
 from hard_attention.alphabet import Alphabet
 from hard_attention.attention import Kernel, Masks, dense, hard
 from hard_attention.blocks import AttentionBlock
+from hard_attention.formulas import formula, letter
+from hard_attention.parsing import parse
 from hard_attention.program import Rounding
 from hard_attention.recurrence import evaluate
 from hard_attention.transformer import FormulaTransformer, Layer, compile_formula
@@ -50,35 +53,31 @@ def depth_errors(
 ) -> tuple[list[float], list[float]]:
     """The largest error of the readout of S in S in S, with the feed-forward rounding and without it.
 
-    Without it the raw output of a head is handed on as it is: its small error moves the next layer's scores.
+    Without it the raw output of a head is handed on as it is. A truth value of 1 - e marks its place as looked past by e, which costs it e
+    times the query's rung: enough for a place further back to overtake it.
 
     Args:
         deepest: depths 1 to this.
         n: length of the strings.
-        strings: how many random ones.
+        strings: how many, half of them random and half made to hurt.
         seed: of the strings.
 
     Returns:
         For each depth the error with rounding, and without.
     """
     rng = np.random.default_rng(seed)
-    alphabet = Alphabet("ab")
-    ids = np.where(rng.random((strings, n)) < rng.random((strings, 1)), 0, 1)
+    alphabet = Alphabet("abc")
+    ids = np.concatenate([rng.integers(3, size=(strings // 2, n)), hard_strings(rng, strings // 2, n, 3)])
     with_rounding, without = [], []
-    for depth in range(1, deepest + 1):
-        text = "(Q b)"
-        for level in range(depth):
-            text = (
-                f"(S {'(Q a)' if level % 2 else '(or (Q a) (Q b))'} (and {text} (Q {'ab'[level % 2]})))"
-                if level
-                else "(S (Q a) (Q b))"
-            )
-        model = compile_formula(text, alphabet)
-        truth = evaluate(model.program.formula, ids, alphabet)
+    root = parse("(S (Q a) (Q b))")
+    for _ in range(deepest):
+        model = compile_formula(root, alphabet)
+        truth = evaluate(root, ids, alphabet)
         tensor = torch.from_numpy(ids)
         with_rounding.append(_error(model, tensor, truth))
         _pass_on(model)
         without.append(_error(model, tensor, truth))
+        root = formula("S", letter("a") | letter("b"), root)
     return with_rounding, without
 
 

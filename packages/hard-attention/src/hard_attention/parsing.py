@@ -15,6 +15,7 @@ from hard_attention.formulas import (
     CONSTANTS,
     COUNTS,
     JUNCTIONS,
+    LOOKUPS,
     PLACES,
     TERM_PLACES,
     UNARY,
@@ -31,7 +32,18 @@ from hard_attention.tokens import FormulaError, Token, tokens
 
 __all__ = ["FormulaError", "parse", "parse_infix", "parse_prefix"]
 
-_FORMULA_OPS = {*CONSTANTS, *PLACES, *UNARY, *BINARY, *JUNCTIONS, *COMPARISONS, "Q", "mod", "pred"}
+_FORMULA_OPS = {
+    *CONSTANTS,
+    *PLACES,
+    *UNARY,
+    *BINARY,
+    *JUNCTIONS,
+    *COMPARISONS,
+    *LOOKUPS,
+    "Q",
+    "mod",
+    "pred",
+}
 _JOINING = {*BINARY, *JUNCTIONS, *COMPARISONS, "+", "*"}
 _UNMISTAKABLE = {"Q", "mod", "pred"}
 _TERM_OPS = {*COUNTS, *TERM_PLACES, "+", "*"}

@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from hard_attention.definition import Predicate
+from hard_attention.places import digits, wanted
 from hard_attention.precision import Precision, exponent_of, ladder, power_of_two, steepness
 
 HERE, BOS = "here", "bos"
-SCORE_COLUMNS = ("rung", "rung back", "sign", "unit", "place", "place + 1", "length + 1")
-"""The columns that temperature mode divides."""
+SCORE_COLUMNS = ("rung", "rung back", "sign", "unit", "place", "place + 1", "length + 1", "squares")
+"""The columns that temperature mode divides, and with them the digits of what is looked for; those of keys are bounded as they are."""
 
 
 class Positions:
@@ -55,10 +56,16 @@ class Positions:
         columns = [self._column(name, place, n, precision) for name in self.names]
         table = torch.stack([column.double().expand(place.shape) for column in columns], -1)
         beta = torch.ones_like(lengths, dtype=torch.float64)
-        scored = [index for index, name in enumerate(self.names) if name in SCORE_COLUMNS]
+        scored = [
+            index
+            for index, name in enumerate(self.names)
+            if name in SCORE_COLUMNS or name.startswith("target ")
+        ]
         if self.bounded and scored:
             inside = place <= n
-            largest = torch.where(inside[..., None], table[..., scored], 0.0).amax((1, 2)).clamp(min=1.0)
+            largest = (
+                torch.where(inside[..., None], table[..., scored].abs(), 0.0).amax((1, 2)).clamp(min=1.0)
+            )
             exponent = exponent_of(largest)
             beta = power_of_two(exponent)
             shrink = torch.ones(len(self.names), dtype=torch.float64, device=table.device)
@@ -86,11 +93,19 @@ class Positions:
             return torch.where(here, place + 1, 0)
         if name == "length + 1":
             return torch.where(here, n + 1, 0)
+        if name == "squares":
+            return digits(place, precision).square().sum(-1)
         if name == "first":
             return place == 1
         if name == "last":
             return place == n
         kind, _, rest = name.partition(" ")
+        if kind == "digit":
+            return digits(place, precision)[..., int(rest)]
+        if kind == "target":
+            k, constant, of_place, of_length = map(int, rest.split())
+            found = digits(wanted(place, n, (constant, of_place, of_length)), precision)[..., k]
+            return torch.where(here, found, 0)  # the sink asks for nothing
         if kind == "mod":
             r, m = map(int, rest.split())
             return here & (place % m == r)

@@ -82,6 +82,8 @@ def _infix(node: Node) -> list[str | Node]:
         return ["!", args[0]]
     if op in _CALLS:
         return [f"{op}(", args[0], ")"]
+    if op == "at":
+        return ["at(", args[0], ", ", args[1], ")"]
     if op == "*":
         return [f"{node.value} * ", args[0]]
     if op in _SYMBOL or op in BINARY:

@@ -55,7 +55,7 @@ class Head:
     """An attention head with one value.
 
     Attributes:
-        kind: nearest (S and U), count (uniform), sign (of a count), compare (counts of several denominators).
+        kind: nearest (S and U), lookup (of a place), count (uniform), sign (of a count), compare (counts of several denominators).
         mask: one of `MASKS`.
         query: d forms over the columns at i.
         key: d forms over the columns at j.
@@ -116,6 +116,7 @@ class Program:
         readout: the literal of the whole formula.
         step: of the ladder.
         bounded: temperature mode.
+        normed: layer norm before each block.
     """
 
     formula: Formula
@@ -127,6 +128,7 @@ class Program:
     readout: Literal
     step: float
     bounded: bool
+    normed: bool = False
 
     @property
     def heads(self) -> list[Head]:

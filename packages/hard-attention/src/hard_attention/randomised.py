@@ -23,6 +23,7 @@ def random_formula(
     future: bool = True,
     modular: bool = True,
     counting: bool = False,
+    lookups: bool = False,
 ) -> Formula:
     """A formula whose operators are nested at most `depth` deep.
 
@@ -34,6 +35,7 @@ def random_formula(
         future: use operators of the future.
         modular: use (mod r m), first and last.
         counting: use comparisons of counts.
+        lookups: use `at`.
 
     Raises:
         InputError: the depth is negative.
@@ -42,9 +44,15 @@ def random_formula(
         raise InputError(f"depth={depth}: 0 or more is needed")
     if depth == 0 or rng.random() < 0.1:
         return _leaf(rng, letters, modular)
-    options = {"past": past, "future": future, "modular": modular, "counting": counting}
+    options = {
+        "past": past,
+        "future": future,
+        "modular": modular,
+        "counting": counting,
+        "lookups": lookups,
+    }
     names = ["not", "and", "or", *(PAST if past else ()), *(FUTURE if future else ())]
-    names += ["le", "lt", "eq"] * counting
+    names += ["le", "lt", "eq"] * counting + ["at"] * 2 * lookups
 
     def below() -> Formula:
         return random_formula(rng, depth - 1, letters, **options)
@@ -52,6 +60,9 @@ def random_formula(
     op = str(rng.choice(names))
     if op in ("le", "lt", "eq"):
         return formula(op, _term(rng, below()), _term(rng, below()))
+    if op == "at":
+        place = term("pos") * int(rng.integers(-1, 3)) + term("len") * int(rng.integers(2))
+        return formula("at", place + integer(int(rng.integers(-2, 3))), below())
     arguments = 1 if op in ("not", "Y", "P", "O", "H", "X", "Fs", "F", "G") else 2
     if op in ("and", "or"):
         arguments = int(rng.integers(2, 4))

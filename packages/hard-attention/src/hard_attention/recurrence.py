@@ -88,6 +88,12 @@ def _node(
         return _flipped(op == "F", np.logical_or.accumulate, np.broadcast_to(args[0], ids.shape))
     if op in ("H", "G"):
         return _flipped(op == "G", np.logical_and.accumulate, np.broadcast_to(args[0], ids.shape))
+    if op == "at":
+        wanted = np.broadcast_to(args[0], (n, 1))[:, 0]
+        there = (wanted >= 1) & (wanted <= n)
+        f = np.broadcast_to(args[1], ids.shape)
+        found: _Array = f[np.clip(wanted, 1, n) - 1] & there[:, None]
+        return found
     if op in ("cl", "cr", "call"):
         f = np.broadcast_to(args[0], ids.shape)
         if op == "call":

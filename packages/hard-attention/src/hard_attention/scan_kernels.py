@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _compiled = functools.partial(numba.njit, nogil=True, cache=True, error_model="numpy")
-_NEAREST, _COUNT, _SIGN, _COMPARE = 0, 1, 2, 3
+_NEAREST, _COUNT, _SIGN, _COMPARE, _LOOKUP = 0, 1, 2, 3, 4
 _BEFORE, _AFTER, _UP_TO, _FROM, _ALL = 0, 1, 2, 3, 4
 _KEY, _VALUE = 5, 10
 _DECAY, _REACH, _LEVEL = 0, 1, 2
@@ -41,6 +41,7 @@ def evaluate(
     column: Ints,
     factor: Floats,
     heads: Ints,
+    targets: Ints,
     head_forms: Ints,
     layer_heads: Ints,
     units: Ints,
@@ -80,6 +81,8 @@ def evaluate(
         if fresh:
             table = tables[order[at]]
             for h in range(len(heads)):
+                if heads[h, 0] == _LOOKUP:
+                    continue
                 refused |= _hold(
                     heads[h],
                     head_forms[h],
@@ -110,7 +113,10 @@ def evaluate(
             for h in range(layer_heads[layer], layer_heads[layer + 1]):
                 kind, mask, out = heads[h, 0], heads[h, 1], x[heads[h, 2]]
                 forms = head_forms[h]
-                if kind == _NEAREST:
+                if kind == _LOOKUP:
+                    _form(x, used, forms[_VALUE], start, column, factor, work[0])
+                    _taken(targets[table, heads[h, 3]], n, many, work[0], out)
+                elif kind == _NEAREST:
                     _form(x, used, forms[_KEY + 1], start, column, factor, work[0])
                     _form(x, used, forms[_VALUE], start, column, factor, work[1])
                     refused |= _nearest(held[h], n, many, mask == _BEFORE, work[0], work[1], out, state)
@@ -308,6 +314,15 @@ def _uniform(
                 out[at + s] = (value[s] + small * seen) / (one + small * count)
             else:
                 out[at + s] = (small * value[s] + seen) / (small + count)
+
+
+@_compiled()
+def _taken(target: Ints, n: int, many: int, value: Floats, out: Floats) -> None:
+    """The value at the place that each query looks for; what other keys add is below the last digit."""
+    for i in range(n + 1):
+        at, taken = i * many, target[i] * many
+        for s in range(many):
+            out[at + s] = value[taken + s]
 
 
 @_compiled()

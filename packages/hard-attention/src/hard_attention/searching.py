@@ -53,7 +53,9 @@ PROBES = (
     Probe("majority", "(lt (cl (Q b)) (cl (Q a)))", "ab"),
     Probe("majority of all", "(lt (call (Q b)) (call (Q a)))", "ab"),
     Probe("mixed", "(le (pos) (call (Q a)))", "ab"),
-    Probe("dyck1", str(LANGUAGES["dyck1"].formula), "ab"),
+    Probe("dyck1", LANGUAGES["dyck1"].formula, "ab"),
+    Probe("mirror", "(at (+ 1 (len) (* -1 (pos))) (Q a))", "ab"),
+    Probe("palindrome", LANGUAGES["palindrome"].formula, "ab"),
 )
 
 

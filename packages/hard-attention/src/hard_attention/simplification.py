@@ -6,7 +6,7 @@ Every rule is an equivalence at every position of every non-empty string; the te
 from __future__ import annotations
 
 from hard_attention.formulas import BOT, TOP, Formula, Node, Term, formula, nodes, term
-from hard_attention.linear import comparisons
+from hard_attention.linear import as_term, comparisons, linear, place_of
 
 FIRST, LAST = formula("first"), formula("last")
 
@@ -24,7 +24,7 @@ def simplify(root: Formula) -> Formula:
 
 
 def to_core(root: Formula) -> Formula:
-    """The same formula in letters, places, mod, pred, not, and, or, strict S and U, and comparisons `(lt 0 D)`.
+    """The same formula in letters, places, mod, pred, not, and, or, strict S and U, lookups, and comparisons `(lt 0 D)`.
 
     Y f is bot S f, P f is top S f, O f is f or P f, H f is not O not f, and the future alike.
     """
@@ -79,11 +79,13 @@ def _simpler(op: str, args: tuple[Node, ...], value: object) -> Formula:
             return _simpler("Y" if op == "S" else "X", (g,), None)
         if f is TOP:
             return formula("P" if op == "S" else "Fs", g)
+    if op == "at" and place_of(args[0]) in ((-1, 1, 0), (1, 1, 0)):  # type: ignore[arg-type]
+        return _simpler("Y" if place_of(args[0])[0] < 0 else "X", args[1:], None)  # type: ignore[arg-type]
     return _logical(op, args, value)
 
 
 def _logical(op: str, args: tuple[Node, ...], value: object) -> Formula:
-    """not, and, or, mod and comparisons, simplified; others as they are."""
+    """not, and, or, mod, lookups and comparisons, simplified; others as they are."""
     if op == "not":
         return _negated(_formula(args[0]))
     if op in ("and", "or"):
@@ -95,6 +97,8 @@ def _logical(op: str, args: tuple[Node, ...], value: object) -> Formula:
         return TOP if value[1] == 1 else formula("mod", value=value)
     if op in ("S", "U") and args[1] is BOT:
         return BOT
+    if op == "at":
+        return _lookup(args)
     return formula(op, *args, value=value)  # type: ignore[arg-type]
 
 
@@ -131,6 +135,15 @@ def _comparison(op: str, args: tuple[Node, ...]) -> Formula:
     if False in known:
         return BOT
     return TOP if all(known) else formula(op, t, u)
+
+
+def _lookup(args: tuple[Node, ...]) -> Formula:
+    """Of a lookup, with its place in one form; the position itself needs none."""
+    place, f = args
+    assert isinstance(place, Term)
+    if f is BOT or place_of(place) == (0, 1, 0):
+        return _formula(f)
+    return formula("at", as_term(linear(place)), f)
 
 
 def _core(op: str, args: tuple[Node, ...], value: object) -> Formula:

@@ -10,9 +10,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from offprints.errors import InputError
+
+from hard_attention.precision import Precision
 
 Floats = NDArray[np.float64]
 Bits = NDArray[np.bool_]
@@ -89,6 +92,18 @@ def mass_bound(n: int, maxima: int, gap: float, inverse_temperature: float) -> f
     return d / (1 + d)
 
 
+def weight_shift(inverse_temperature: float, moved: float) -> float:
+    """How far softmax over equal maxima can be from equal weights, in total variation, if each score is off by at most `moved`.
+
+    Reached where scores are off by `moved` one way or the other, and 1 / (1 + exp(beta moved)) of them upwards.
+
+    Args:
+        inverse_temperature: beta.
+        moved: largest error of a score, 0 or more.
+    """
+    return math.tanh(inverse_temperature * moved / 2)
+
+
 def flat_beta(n: int, error: float = 0.25) -> float:
     """The inverse temperature that n scores need if all but one lie exactly 1 below the maximum: ln((n - 1)(1 - e) / e)."""
     if n < 2:
@@ -154,3 +169,21 @@ def first_failure(beta: float, error: float, longest: int = 10**6) -> int:
         middle = (low + high) // 2
         low, high = (middle, high) if worst_error(middle, beta / middle) <= error else (low, middle)
     return high
+
+
+def first_tie(precision: Precision, shifted: bool, b: float = 2.0) -> int:
+    """The first n at which a format rounds the scores of two neighbouring keys to one number.
+
+    Args:
+        precision: the format that scores are rounded to.
+        shifted: whether the query takes b i off its scores, so that they are b j and not b (i + j).
+        b: the distance of neighbouring scores.
+    """
+    n = 2
+    while True:
+        places = torch.arange(1, n, dtype=torch.float64)  # keys that may all end the search
+        exact = b * places if shifted else b * (places + n)
+        score = exact.to(precision.dtype).double()
+        if bool((score[1:] == score[:-1]).any()):
+            return n
+        n += 1

@@ -18,6 +18,7 @@ from offprints.errors import InputError
 
 from hard_attention.alphabet import all_strings
 from hard_attention.networks import ExactRun, GivenHead, Network, exact_run, soft_run
+from hard_attention.single_heads import mass_bound, weight_shift
 
 Floats = NDArray[np.float64]
 MOST_INPUTS = 4096
@@ -70,7 +71,7 @@ def error_recursion(
             moved = _moved_scores(head, float(run.size[number]), error)
             gap = float(run.gap[number, h])
             off = _off(n, inverse_temperature, gap - 2 * moved) if math.isfinite(gap) else 0.0
-            among = math.tanh(min(inverse_temperature * moved / 2, 20.0)) if _shares(run, number, h) else 0.0
+            among = weight_shift(inverse_temperature, moved) if bool(run.tied[number, h]) else 0.0
             spread = float(run.value_range[number, h])
             after += _norm(head.value) * error + spread * min(1.0, off + among)
         error = after * (1 + _norm(layer.w2) * _norm(layer.w1))
@@ -169,12 +170,7 @@ def _moved_scores(head: GivenHead, size: float, error: float) -> float:
 def _off(n: int, beta: float, gap: float) -> float:
     if gap <= 0:
         return 1.0
-    d = (n - 1) * math.exp(-min(beta * gap, 700.0))
-    return d / (1 + d)
-
-
-def _shares(run: ExactRun, layer: int, head: int) -> bool:
-    return bool(run.tied[layer, head])
+    return mass_bound(n, 1, gap, beta)
 
 
 def _norm(matrix: Floats) -> float:

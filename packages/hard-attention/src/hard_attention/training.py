@@ -95,6 +95,9 @@ class Trainer(EpochLoop[Ids]):
         self._validation = drawn(
             torch.Generator().manual_seed(seed + 1), 256, options.length, len(model.program.alphabet)
         )
+        self._longest = drawn(
+            torch.Generator().manual_seed(seed + 3), 64, max(options.tested), len(model.program.alphabet)
+        )
         made_of = fingerprint(
             formula=str(model.program.formula), start=options.start, noise=options.noise, seed=seed
         )
@@ -103,7 +106,10 @@ class Trainer(EpochLoop[Ids]):
             torch.optim.Adam(model.parameters(), options.learning_rate),
             options,
             order=self.generator,
-            validate=lambda: {"right": share_right(model, self._validation)},
+            validate=lambda: {
+                "right": share_right(model, self._validation),
+                "right_longest": share_right(model, self._longest),
+            },
             select="right",
             checkpoints=None
             if directory is None

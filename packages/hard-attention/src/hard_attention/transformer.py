@@ -26,6 +26,7 @@ from hard_attention.compiler import plan
 from hard_attention.definition import Predicate
 from hard_attention.formulas import Formula
 from hard_attention.formulas import predicates as predicates_of
+from hard_attention.norms import NORMS
 from hard_attention.parsing import parse
 from hard_attention.positions import Positions
 from hard_attention.precision import Precision, precision_of
@@ -41,6 +42,7 @@ def compile_formula(
     *,
     mode: str = "positions",
     step: float = 2.0,
+    norm: str = "none",
     predicates: Mapping[str, Predicate] | None = None,
     dtype: torch.dtype = torch.float64,
 ) -> FormulaTransformer:
@@ -52,6 +54,7 @@ def compile_formula(
         mode: positions (unbounded embedding, temperature 1) or temperature (bounded embedding, inverse temperature that grows with
             the length): the two ways of the paper.
         step: b: the raw output of a head that looks for the nearest position is off by at most exp(-b).
+        norm: none, or pre: a layer norm of truth values before each block, see norms.py.
         predicates: name -> meaning, of the formula's `(pred name)`.
         dtype: of the weights; `model.to` changes it later.
 
@@ -63,9 +66,11 @@ def compile_formula(
     """
     if mode not in MODES:
         raise InputError(f"mode={mode!r} is unknown: {' or '.join(MODES)}")
+    if norm not in NORMS:
+        raise InputError(f"norm={norm!r} is unknown: {' or '.join(NORMS)}")
     root = parse(formula) if isinstance(formula, str) else formula
     letters = Alphabet(alphabet) if isinstance(alphabet, str) else alphabet
-    program = plan(root, letters, step=step, bounded=mode == "temperature")
+    program = plan(root, letters, step=step, bounded=mode == "temperature", normed=norm == "pre")
     model = FormulaTransformer(program, predicates or {}).eval()
     wanted = precision_of(dtype).dtype
     return model if wanted is torch.float64 else model.to(wanted)
@@ -80,7 +85,7 @@ class Layer(nn.Module):
 
     def __init__(self, layer: LayerPlan, program: Program) -> None:
         super().__init__()
-        self.attention = nn.ModuleList(attention_blocks(layer.heads))
+        self.attention = nn.ModuleList(attention_blocks(layer.heads, program))
         self.feed_forward = nn.ModuleList(feed_forward_blocks([*layer.roundings, *layer.gates], program))
 
     def forward(self, x: Tensor, beta: Tensor, masks: Sequence[Masks], kernel: Kernel) -> Tensor:
@@ -145,6 +150,11 @@ class FormulaTransformer(nn.Module):
         """positions or temperature."""
         return MODES[self.program.bounded]
 
+    @property
+    def norm(self) -> str:
+        """none or pre."""
+        return NORMS[self.program.normed]
+
     def forward(
         self, ids: Tensor, lengths: Tensor | None = None, kernel: str = "dense", strict: bool = False
     ) -> Tensor:
@@ -187,7 +197,7 @@ class FormulaTransformer(nn.Module):
             names = [tuple(block.masks) for block in layer.attention if isinstance(block, AttentionBlock)]
             for name in names:
                 if name not in seen:
-                    seen[name] = Masks(name, lengths[:1] if alike else lengths, ids.shape[1])
+                    seen[name] = Masks(name, lengths[:1] if alike else lengths, ids.shape[1], whole=alike)
             masks = [seen[name] for name in names]
             x = layer(x, beta, masks, attend)
         return x
@@ -244,6 +254,7 @@ class FormulaTransformer(nn.Module):
             "alphabet": program.alphabet.letters,
             "mode": self.mode,
             "step": program.step,
+            "norm": self.norm,
             "weights": self.state_dict(),
         }
         checkpoint.save(path, state, _KIND, _KIND)
@@ -266,6 +277,7 @@ class FormulaTransformer(nn.Module):
             state["alphabet"],
             mode=state["mode"],
             step=state["step"],
+            norm=state["norm"],
             predicates=predicates,
             dtype=weights["letters.weight"].dtype,
         )
@@ -310,6 +322,8 @@ class FormulaTransformer(nn.Module):
     def _kernel(self, name: str) -> Kernel:
         if name not in KERNELS:
             raise InputError(f"kernel={name!r} is unknown: one of {', '.join([*KERNELS, 'scan'])}")
-        if name in ("leftmost", "rightmost") and any(head.kind != "nearest" for head in self.heads):
+        if name in ("leftmost", "rightmost") and any(
+            head.kind not in ("nearest", "lookup") for head in self.heads
+        ):
             raise InputError(f"kernel={name}: uniform heads of counts share their weight; use average")
         return KERNELS[name]

@@ -86,6 +86,8 @@ def derive(config: Config, run: Run) -> Results:
     proof = found.check(config.points, config.seed, config.digits)
     _say(f"{found.name} = {found.formula}")
     _say(f"shape {found.shape}; {proof}")
+    if found.kronecker is not None:
+        _say(f"as one matrix, of vec by vec: {found.kronecker}")
     for note in found.notes:
         _say(f"  {note}")
     write_text(run.directory / "formula.tex", found.latex + "\n")

@@ -1,19 +1,19 @@
 """Programs from tensors: straight lines of numpy, torch or JAX, in which nothing is computed twice.
 
-A product of many factors is contracted in pairs, the cheapest first, and what raises the order, such as a unit matrix, comes last. Each
-pair becomes a matrix product where it is one.
+A product of many factors is contracted in pairs, in the order that takes least (`contraction`), and what raises the order, such as a unit
+matrix, comes last. Each pair becomes a matrix product where it is one.
 """
 
 from __future__ import annotations
 
 import keyword
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from offprints.errors import InputError
 
+from matrix_calculus.contraction import Tree, contraction_tree
 from matrix_calculus.expression import (
     Elementwise,
     Identity,
@@ -27,6 +27,7 @@ from matrix_calculus.expression import (
     is_number,
     order,
 )
+from matrix_calculus.factoring import factored
 from matrix_calculus.functions import ELEMENTWISE
 from matrix_calculus.shapes import Size
 
@@ -57,7 +58,7 @@ def source(
     if backend not in BACKENDS:
         raise InputError(f"there is no backend {backend!r}; there are {', '.join(BACKENDS)}")
     writer = _Writer(backend, dict(sizes or {}), {one.name: one for one in inputs})
-    results = [writer.array(writer.value(node), node) for node in outputs.values()]
+    results = [writer.array(writer.value(node), node) for node in factored(outputs.values())]
     arguments = ", ".join(writer.input_name(one.name) for one in inputs)
     lines = [f"def {name}({arguments}):", *(f"    {line}" for line in writer.lines)]
     lines.append(f"    return {', '.join(results)}")
@@ -287,7 +288,8 @@ class _Writer:
         if not present:
             return f"{text} * {self.library}.ones(({sizes},), {self._like()})"
         view = ", ".join(":" if axis in present else "None" for axis in free)
-        return f"{self.library}.broadcast_to(({text})[{view}], ({sizes},))"
+        inner = text if text.isidentifier() else f"({text})"
+        return f"{self.library}.broadcast_to({inner}[{view}], ({sizes},))"
 
     def _scalar(self, text: str) -> str:
         """A lone number, as an array of no axes."""
@@ -309,31 +311,22 @@ class _Writer:
 
     def _contracted(self, items: list[_Item], free: set[int], sizes: tuple[Size, ...]) -> list[_Item]:
         """Multiply in pairs until one item is left; what is summed in one item alone is summed first."""
+        if not items:
+            return []
         length = [size if isinstance(size, int) else self.guesses.get(size, _GUESS) for size in sizes]
         items = [self._summed(item, items, free) for item in items]
-        while len(items) > 1:
-            pairs = [(one, other) for at, one in enumerate(items) for other in items[at + 1 :]]
-            touching = [pair for pair in pairs if set(pair[0].indices) & set(pair[1].indices)]
-            needed = {
-                (id(one), id(other)): tuple(
-                    sorted({*one.indices, *other.indices} & (free | _others(items, one, other)))
-                )
-                for one, other in pairs
-            }
+        indices = [frozenset(item.indices) for item in items]
 
-            def cost(
-                pair: tuple[_Item, _Item], needed: dict[tuple[int, int], tuple[int, ...]] = needed
-            ) -> tuple[int, int]:
-                one, other = pair
-                work = math.prod(length[index] for index in {*one.indices, *other.indices})
-                return work, math.prod(length[index] for index in needed[id(one), id(other)])
+        def multiplied(tree: Tree, outside: frozenset[int]) -> _Item:
+            """The product of a branch; `outside` are the indices that are asked for beyond it."""
+            if isinstance(tree, int):
+                return items[tree]
+            one, other = (
+                multiplied(part, outside | _indices(beside, indices)) for part, beside in (tree, tree[::-1])
+            )
+            return self._pair(one, other, tuple(sorted({*one.indices, *other.indices} & outside)))
 
-            one, other = min(touching or pairs, key=cost)
-            place = next(at for at, item in enumerate(items) if item is one)
-            left = [item for item in items if item is not one and item is not other]
-            left.insert(place, self._pair(one, other, needed[id(one), id(other)]))
-            items = [self._summed(item, left, free) for item in left]
-        return items
+        return [multiplied(contraction_tree(indices, frozenset(free), length), frozenset(free))]
 
     def _summed(self, item: _Item, items: list[_Item], free: set[int]) -> _Item:
         rest = _others(items, item, item)
@@ -414,6 +407,12 @@ class _Writer:
 
 def _others(items: list[_Item], one: _Item, other: _Item) -> set[int]:
     return {index for item in items if item is not one and item is not other for index in item.indices}
+
+
+def _indices(tree: Tree, indices: Sequence[frozenset[int]]) -> frozenset[int]:
+    if isinstance(tree, int):
+        return indices[tree]
+    return _indices(tree[0], indices) | _indices(tree[1], indices)
 
 
 def _pattern(*groups: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:

@@ -20,6 +20,7 @@ from matrix_calculus.expression import Elementwise, Node, Symbol, Whole, order
 from matrix_calculus.functions import kink
 from matrix_calculus.indices import index_form
 from matrix_calculus.inference import Reading, read
+from matrix_calculus.kronecker import kronecker_form
 from matrix_calculus.lowering import lower, symbol
 from matrix_calculus.notation import Form, matrix_form
 from matrix_calculus.products import product, transpose
@@ -81,6 +82,18 @@ class Derivation:
         form, parts = index_form(self.tensor)
         lines = [printing.index_text(self.name, form)]
         return "\n".join([*lines, *(printing.index_text(name, part) for name, part in parts.items())])
+
+    @cached_property
+    def kronecker(self) -> str | None:
+        """A derivative of three or four axes as one matrix, that of vec(f) by vec(X)'; see `kronecker`. None where it has no such form.
+
+        kron, vec and commutation are no words of the language: this is for the eye.
+        """
+        rank = self.plain.rank - len(self.reading.symbols[self.wrt].sizes)
+        if self.kind not in ("derivative", "hessian") or self.plain.rank not in (3, 4):
+            return None
+        form = kronecker_form(self.plain, rank)
+        return None if form is None else printing.text(form.term())
 
     @cached_property
     def latex(self) -> str:
@@ -149,8 +162,8 @@ class Derivation:
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:
-        """The derivation in the paper's own rules; see `explain`."""
-        from matrix_calculus.explain import explain
+        """The derivation in the paper's own rules; see `stages.explain`."""
+        from matrix_calculus.stages import explain
 
         return explain(self)
 

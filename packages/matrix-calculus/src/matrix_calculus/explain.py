@@ -7,6 +7,7 @@ by what they stand for. Each step is held to autograd at random points before it
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -29,6 +30,7 @@ from matrix_calculus.syntax import Term
 from matrix_calculus.verify import draws, lengths, relative
 
 _TOLERANCE = 1e-9
+_MOST_VARIABLES = 60
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Step:
     """A step of a derivation.
 
     Attributes:
-        kind: "introduce", "differentiate", "combine", "substitute" or "cases".
+        kind: "introduce", "differentiate", "combine", "substitute", "cases"; beyond the paper "again", "conclude" and "structure".
         rule: its name, in the paper's words.
         section: of the paper; "" where the rule is not in it.
         statement: what the step says, as text.
@@ -68,7 +70,7 @@ class _Variable:
     """An operation with a name for its result.
 
     Attributes:
-        name: u1, u2, ...; f for the whole.
+        name: u1, u2, ...
         term: the operation on names and constants.
         typed: the operation, with shapes.
         operands: names that it works on and that depend on what is differentiated by.
@@ -82,26 +84,25 @@ class _Variable:
     whole: Term
 
 
-def explain(found: Derivation) -> tuple[Step, ...]:
-    """The steps of a gradient or Jacobian.
+class Transcript:
+    """The steps of one derivative by a general symbol.
 
     Args:
         found: what was derived, of kind "derivative".
+        letter: of the intermediate variables.
+        left: what the last step says is derived; None is the derivation's own name, such as df/dx.
 
     Raises:
-        InputError: it is of another kind, or by a symmetric or diagonal matrix; these are derivatives of derivatives, or projections.
+        InputError: it takes more than 60 intermediate variables.
     """
-    if found.kind != "derivative":
-        raise InputError(f"steps are told of derivatives, not of a {found.kind}: derive the gradient first")
-    if found.reading.structures.get(found.wrt) in ("symmetric", "diagonal"):
-        raise InputError(f"steps are told of derivatives by a general symbol; {found.wrt} is structured")
-    return tuple(_Transcript(found).steps())
 
-
-class _Transcript:
-    def __init__(self, found: Derivation) -> None:
+    def __init__(self, found: Derivation, letter: str = "u", left: str | None = None) -> None:
         self.found = found
+        self.letter = letter
+        self.left = left or found.name
         self.symbols = found.reading.declarations
+        self.kinds = {name: shape.kind for name, shape in found.reading.symbols.items()}
+        self.values: dict[str, Node] = {}  # of the variables, in the symbols of the expression
         self.variables: list[_Variable] = []
         self.known: dict[Term, str] = {}
         self.taken = set(self.symbols)
@@ -155,14 +156,19 @@ class _Transcript:
     def _named(self, typed: Typed, term: Term, wholly: Term) -> Term:
         if wholly in self.known:
             return Term("name", (), self.known[wholly])
-        name = f"u{len(self.variables) + 1}"
+        name = f"{self.letter}{len(self.variables) + 1}"
         while name in self.taken:
             name += "_"
         names = {variable.name for variable in self.variables} | {self.found.wrt}
         used = dict.fromkeys(one.name for one in term.walk() if one.op == "name" and one.name in names)
         self.variables.append(_Variable(name, term, typed, tuple(used), wholly))
         self.known[wholly] = name
-        self.symbols[name] = declared(typed.shape)
+        self.symbols[name], self.kinds[name] = declared(typed.shape), typed.shape.kind
+        self.values[name] = lower(read(wholly, self.found.reading.declarations))
+        if len(self.variables) > _MOST_VARIABLES:
+            raise InputError(
+                f"more than {_MOST_VARIABLES} intermediate variables: nobody would read such a transcript"
+            )
         return Term("name", (), name)
 
     def _depends(self, typed: Typed) -> bool:
@@ -191,9 +197,8 @@ class _Transcript:
     def _introduction(self, variable: _Variable) -> Step:
         """Held to the expression itself: the variable's value must be that of the part it stands for."""
         reading = read(variable.whole, self.found.reading.declarations, (self.found.wrt,))
-        values = {one.name: lower(read(one.whole, self.found.reading.declarations)) for one in self.variables}
-        small = substituted(lower(read(variable.term, self.symbols)), values)
-        error = _apart(small, lower(reading), self.found)
+        small = substituted(lower(read(variable.term, self.symbols)), self.values)
+        error = apart(small, lower(reading), self.found)
         return self._step(
             "introduce", "intermediate variable", "Single-variable chain rule", variable.name, variable.term, str(variable.typed.shape),
             f"stands for {printing.text(variable.whole)}", error,
@@ -213,7 +218,6 @@ class _Transcript:
         x = self.found.wrt
         totals: dict[str, Node] = {}
         declarations = self.found.reading.declarations
-        values = {one.name: lower(read(one.whole, declarations)) for one in self.variables}
         for variable in self.variables:
             parts, shown = [], []
             for operand in variable.operands:
@@ -234,8 +238,8 @@ class _Transcript:
             if variable.operands == (x,):
                 continue  # nothing to put together
             whole = derive(variable.whole, x, declarations, layout=self.found.layout)
-            reached = substituted(total, values)
-            error = _apart(reached, whole.plain, self.found)
+            reached = substituted(total, self.values)
+            error = apart(reached, whole.plain, self.found)
             error = max(error, whole.check(1, digits=0).error)
             rule, section, reason = self._chain(variable)
             form = _laid(self.found, variable, total, whole)
@@ -268,7 +272,7 @@ class _Transcript:
         if len(self.variables) < 2:
             reason = "there is nothing to replace" if self.variables else "it does not depend on it, or is it"
         return self._step(
-            "substitute", "substitution", "Single-variable chain rule", found.name, found.term or found.formula, found.shape, reason,
+            "substitute", "substitution", "Single-variable chain rule", self.left, found.term or found.formula, found.shape, reason,
             found.check(2, digits=0).error,
         )  # fmt: skip
 
@@ -291,8 +295,8 @@ class _Transcript:
         texts = [printing.text(form.term()) for form in forms if form is not None]
         math = [printing.latex(form.term(), found.kinds) for form in forms if form is not None]
         z = printing.latex(condition.term(), found.kinds)
-        latex = rf"{_left(found.name)} = \begin{{cases}} {math[0]} & {z} \le 0 \\ {math[1]} & {z} > 0 \end{{cases}}"
-        statement = f"{found.name} = {texts[0]} where {test} <= 0, {texts[1]} where {test} > 0"
+        latex = rf"{_left(self.left)} = \begin{{cases}} {math[0]} & {z} \le 0 \\ {math[1]} & {z} > 0 \end{{cases}}"
+        statement = f"{self.left} = {texts[0]} where {test} <= 0, {texts[1]} where {test} > 0"
         return Step(
             "cases", "max(0, z) by cases", "The gradient of neuron activation", statement, latex, _mtext(statement), found.shape,
             "the derivative of max(0, z) is 0 up to z = 0 and 1 beyond", self._case_error(off, on, steps[0].argument),
@@ -319,25 +323,42 @@ class _Transcript:
         reason: str,
         error: float,
     ) -> Step:
-        kinds = {name: read(Term("name", (), name), self.symbols).term.shape.kind for name in self.symbols}
-        if isinstance(right, str):
-            first = right.split("\n")
-            statement = "\n".join([f"{left}: {first[0]}", *first[1:]])
-            return Step(
-                kind,
-                rule,
-                section,
-                statement,
-                rf"\texttt{{{statement}}}",
-                _mtext(statement),
-                shape,
-                reason,
-                error,
-            )
-        statement = f"{left} = {printing.text(right)}"
-        latex = f"{_left(left, kinds)} = {printing.latex(right, kinds)}"
-        math = printing.mathml(right, kinds).replace(">", f"><mtext>{left} =\u00a0</mtext>", 1)
-        return Step(kind, rule, section, statement, latex, math, shape, reason, error)
+        return stated(kind, rule, section, left, right, shape, reason, error, self.kinds)
+
+
+def stated(
+    kind: str,
+    rule: str,
+    section: str,
+    left: str,
+    right: Term | str,
+    shape: str,
+    reason: str,
+    error: float,
+    kinds: dict[str, str],
+) -> Step:
+    """A step whose statement is an equation, in all three ways of writing it.
+
+    Args:
+        kind: see `Step`.
+        rule: see `Step`.
+        section: see `Step`.
+        left: side of the equation.
+        right: side of the equation; a text where only indices can say it.
+        shape: see `Step`.
+        reason: see `Step`.
+        error: see `Step`.
+        kinds: kind of each symbol.
+    """
+    if isinstance(right, str):
+        first = right.split("\n")
+        statement = "\n".join([f"{left}: {first[0]}", *first[1:]])
+        latex = rf"\texttt{{{statement}}}"
+        return Step(kind, rule, section, statement, latex, _mtext(statement), shape, reason, error)
+    statement = f"{left} = {printing.text(right)}"
+    latex = f"{_left(left, kinds)} = {printing.latex(right, kinds)}"
+    math = printing.mathml(right, kinds).replace(">", f"><mtext>{left} =\u00a0</mtext>", 1)
+    return Step(kind, rule, section, statement, latex, math, shape, reason, error)
 
 
 def _is_dot(typed: Typed) -> bool:
@@ -346,8 +367,14 @@ def _is_dot(typed: Typed) -> bool:
     return typed.op == "*" and [one.shape.kind for one in typed.args] == ["row", "column"]
 
 
-def _apart(one: Node, other: Node, found: Derivation) -> float:
-    """Largest relative difference at two random points of the expression."""
+def apart(one: Node, other: Node, found: Derivation) -> float:
+    """Largest relative difference of two tensors at two random points of an expression.
+
+    Args:
+        one: a tensor of the symbols.
+        other: another.
+        found: whose points are drawn.
+    """
     inputs = [one for one in found.inputs if one.name in found.reading.symbols]
     program = function({"one": one, "other": other}, inputs)
     drawn = draws(found.reading, found.value, 0, lengths(found.reading))
@@ -394,7 +421,7 @@ def _left(left: str, kinds: dict[str, str] | None = None) -> str:
 
 
 def _plain(text: str) -> str:
-    return text.replace("∂", r"\partial ").replace("_", r"\_")
+    return re.sub(r"([a-z])(\d+)", r"\1_{\2}", text.replace("_", r"\_").replace("∂", r"\partial "))
 
 
 def _mtext(text: str) -> str:

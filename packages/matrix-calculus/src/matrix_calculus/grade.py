@@ -1,6 +1,6 @@
 """Grading: an answer in any equivalent form is right; of a wrong one, the classic mistake is named that leads to it.
 
-Right and wrong are decided by values at random points. The mistakes are made on purpose, on the derivation itself, and the one whose
+Right and wrong are decided by values at random points, and on both sides of each condition. The mistakes are made on purpose, on the derivation itself, and the one whose
 values are those of the answer is what the learner did.
 """
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from offprints.errors import InputError
 
 from matrix_calculus import printing
+from matrix_calculus.boundaries import beside
 from matrix_calculus.codegen import function
 from matrix_calculus.derive import Derivation, derive, laid_out
 from matrix_calculus.differentiate import chained, derivative, unit
@@ -93,13 +94,28 @@ class _Grader:
     def __init__(self, found: Derivation, answer: Typed, tensor: Node, seed: int) -> None:
         self.found, self.answer, self.tensor = found, answer, tensor
         self.inputs = [symbol(found.reading, name) for name in found.reading.symbols]
-        jumps = any(
-            isinstance(one, Elementwise) and one.function in JUMPS for one in order([found.value, tensor])
-        )
+        conditions = {
+            one.argument.key: one.argument
+            for one in order([found.value, found.tensor, tensor])
+            if isinstance(one, Elementwise) and one.function in JUMPS
+        }
         drawn = draws(found.reading, found.value, seed, lengths(found.reading))
-        self.points = [next(drawn) for _ in range(_MORE_POINTS if jumps else _POINTS)]
+        self.points = [next(drawn) for _ in range(_MORE_POINTS if conditions else _POINTS)]
+        generator = np.random.default_rng(seed)
+        crossings = list(beside(list(conditions.values()), self.inputs, self.points, generator))
+        self.points += self._defined(crossings)
         self.given = self._values(tensor)
         self.wanted = self._values(found.tensor)
+
+    def _defined(self, points: list[dict[str, Floats]]) -> list[dict[str, Floats]]:
+        """Those at which the expression and its derivative have values."""
+        program = function({"f": self.found.value, "d": self.found.tensor}, self.inputs)
+        with np.errstate(all="ignore"):
+            return [
+                point
+                for point in points
+                if all(np.isfinite(np.asarray(one)).all() for one in program(*point.values()))
+            ]
 
     def _values(self, node: Node) -> list[Floats]:
         program = function({"value": node}, self.inputs)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 
 from matrix_calculus.expression import (
     Elementwise,
@@ -24,6 +25,8 @@ from matrix_calculus.expression import (
 )
 from matrix_calculus.shapes import Size
 from matrix_calculus.syntax import Term
+
+_MOST_TERMS = 2_000  # of a formula
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,11 @@ class Form:
     value: Fraction | str | None = None
     kind: str = "scalar"
     symmetric: bool = False
+
+    @cached_property
+    def size(self) -> int:
+        """How many terms it is written with; a part that stands twice counts twice."""
+        return 1 + sum(one.size for one in self.args)
 
     def term(self) -> Term:
         """Without the kinds."""
@@ -64,11 +72,14 @@ def matrix_form(node: Node, row: bool = False) -> Form | None:
 
 
 def forms_of(root: Node) -> dict[bytes, Form]:
-    """The matrix forms of a node and of all that it is made of; vectors are columns, and what has no form is left out."""
+    """The matrix forms of a node and of all that it is made of; vectors are columns.
+
+    What has no form is left out, and so is what would be too long to read: nodes share their parts, a text repeats them.
+    """
     forms: dict[bytes, Form] = {}
     for node in order([root]):
         made = _form(node, forms) if node.rank <= 2 else None
-        if made is not None:
+        if made is not None and made.size <= _MOST_TERMS:
             forms[node.key] = made
     return forms
 
@@ -361,7 +372,7 @@ class _Network:
                     if (
                         len(one.indices) == 2
                         and set(one.indices) <= set(summed)
-                        and len(uses[one.indices[0]]) == 2
+                        and all(len(uses[index]) == 2 for index in one.indices)
                     ):
                         # Σ A[i, j] B[i, j] is a trace, as the differential reads it.
                         product = times(turned(one.form), form)

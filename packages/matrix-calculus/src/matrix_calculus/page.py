@@ -17,28 +17,34 @@ async function post(path, content) {
 }
 function fail(place, error) { place.replaceChildren(text("pre", error.message, {className: "error"})); }
 function steps(found) {
-  const list = document.createElement("ol");
+  const all = document.createElement("section");
+  let list, title = "";
   for (const step of found.steps) {
-    const details = document.createElement("details"), summary = document.createElement("summary");
+    if (step.title !== title) {
+      title = step.title;
+      list = document.createElement("ol");
+      all.append(text("h3", title), list);
+    }
+    const details = document.createElement("details"), summary = document.createElement("summary"), line = document.createElement("li");
     summary.title = step.shape;
     summary.innerHTML = step.mathml;
     summary.append(text("small", " " + step.shape));
     const off = step.error.toExponential(0);
     details.append(summary, text("p", `${step.rule}: ${step.reason}. ` + (step.holds ? `Checked, off by ${off}` : `FAILS by ${off}`)));
-    list.append(Object.assign(document.createElement("li"), {}));
-    list.lastChild.append(details);
+    line.append(details);
+    list.append(line);
   }
-  return list;
+  return all;
 }
 function code(found) {
   const part = document.createElement("section"), shown = text("pre", found.code.numpy, {id: "code"});
+  const copy = text("button", "copy", {type: "button", id: "copy"});
   for (const name of ["numpy", "torch", "jax", "latex"]) {
     const button = text("button", name, {type: "button"});
-    button.onclick = () => { shown.textContent = found.code[name]; };
+    button.onclick = () => { shown.textContent = found.code[name]; copy.textContent = "copy"; };
     part.append(button);
   }
-  const copy = text("button", "copy", {type: "button"});
-  copy.onclick = () => navigator.clipboard.writeText(shown.textContent);
+  copy.onclick = async () => { await navigator.clipboard.writeText(shown.textContent); copy.textContent = "copied"; };
   part.append(copy, shown);
   return part;
 }
@@ -52,9 +58,10 @@ async function derive() {
     formula.title = found.shape;
     formula.innerHTML = found.mathml;
     place.replaceChildren(
-      text("h2", `${found.name}, ${found.shape}`), formula, text("code", found.formula, {id: "typed"}), text("p", found.proof, {id: "proof"}),
-      text("h2", "Steps"), found.steps.length ? steps(found) : text("p", found.untold), text("h2", "Code"), code(found),
-      text("h2", "Notes"), ...found.notes.map(note => text("p", note)));
+      text("h2", `${found.name}, ${found.shape}`), formula, text("code", found.formula, {id: "typed"}),
+      ...(found.kronecker ? [text("p", `as one matrix, of vec by vec: ${found.kronecker}`, {id: "kronecker"})] : []), text("p", found.proof, {id: "proof"}),
+      text("h2", "Steps"), found.untold ? text("p", found.untold) : steps(found), text("h2", "Code"), code(found),
+      ...(found.notes.length ? [text("h2", "Notes")] : []), ...found.notes.map(note => text("p", note)));
     history.replaceState(null, "", "#" + new URLSearchParams(asked()));
   } catch (error) { fail(place, error); }
 }

@@ -145,14 +145,23 @@ def latex(term: Term, kinds: Mapping[str, str]) -> str:
 
 
 def _latex_name(name: str, kind: str) -> str:
+    stem, digits = _numbered(name)
     shown = (
-        f"\\{name}"
-        if name in _GREEK
-        else name
-        if len(name) == 1
-        else rf"\mathrm{{{name}}}".replace("_", r"\_")
+        f"\\{stem}"
+        if stem in _GREEK
+        else stem
+        if len(stem) == 1
+        else rf"\mathrm{{{stem}}}".replace("_", r"\_")
     )
-    return rf"\mathbf{{{shown}}}" if kind in ("column", "row") else shown
+    if kind in ("column", "row"):
+        shown = rf"\mathbf{{{shown}}}"
+    return f"{shown}_{{{digits}}}" if digits else shown
+
+
+def _numbered(name: str) -> tuple[str, str]:
+    """Letters and number of a name such as u12; both are written apart."""
+    stem = name.rstrip("0123456789")
+    return (stem, name[len(stem) :]) if stem else (name, "")
 
 
 def _latex_call(term: Term, kinds: Mapping[str, str]) -> str:
@@ -204,7 +213,9 @@ def _mathml(term: Term, kinds: Mapping[str, str]) -> str:
             return f"<mn>{decimal(term.number)}</mn>"
         case "name":
             bold = ' style="font-weight:bold"' if kinds.get(term.name) in ("column", "row") else ""
-            return f"<mi{bold}>{html.escape(term.name)}</mi>"
+            stem, digits = _numbered(term.name)
+            letters = f"<mi{bold}>{html.escape(stem)}</mi>"
+            return f"<msub>{letters}<mn>{digits}</mn></msub>" if digits else letters
         case "neg":
             return f"<mrow><mo>-</mo>{inner(term.args[0], 3.0)}</mrow>"
         case "transpose":

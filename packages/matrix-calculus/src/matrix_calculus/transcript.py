@@ -17,13 +17,16 @@ _TITLES = {
     "combine": "Combine by the chain rules",
     "substitute": "Substitute back and simplify",
     "cases": "By cases",
+    "again": "Differentiate once more",
+    "conclude": "In the end",
+    "structure": "Keep the structure",
 }
 
 
 def as_text(found: Derivation) -> str:
     """The steps as lines of text: statement, shape, rule, reason, and how far autograd was off."""
     lines = [f"f = {text(as_term(found.reading.term))}", f"by {found.wrt}, {found.layout} layout"]
-    for title, steps in _parts(found.steps):
+    for title, steps in titled(found.steps):
         lines += ["", title]
         for step in steps:
             statement = step.statement.replace("\n", "\n    ")
@@ -33,7 +36,12 @@ def as_text(found: Derivation) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _parts(steps: Iterable[Step]) -> list[tuple[str, list[Step]]]:
+def titled(steps: Iterable[Step]) -> list[tuple[str, list[Step]]]:
+    """Steps in the parts that they are told in, each with its title.
+
+    Args:
+        steps: in their order.
+    """
     parts: list[tuple[str, list[Step]]] = []
     for step in steps:
         title = _TITLES[step.kind]
@@ -51,7 +59,7 @@ def as_latex(found: Derivation) -> str:
     """The steps as a LaTeX document that amsmath alone can set."""
     lines = [r"\documentclass{article}", r"\usepackage{amsmath,amssymb}", r"\begin{document}"]
     lines.append(rf"\[ f = {latex(as_term(found.reading.term), found.kinds)} \]")
-    for title, steps in _parts(found.steps):
+    for title, steps in titled(found.steps):
         lines.append(rf"\subsection*{{{title}}}")
         for step in steps:
             lines.append(rf"\[ {step.latex} \]")
@@ -78,9 +86,9 @@ def _escaped(words: str) -> str:
 def as_html(found: Derivation) -> str:
     """The steps as a page of its own; each unfolds, and shows its shape where the pointer rests."""
     parts = []
-    for title, steps in _parts(found.steps):
+    for title, steps in titled(found.steps):
         rows = "".join(
-            f"<li><details{_OPENED if step.kind in ('substitute', 'cases') else ''}>"
+            f"<li><details{_OPENED if step.kind not in ('introduce', 'differentiate', 'combine') else ''}>"
             f'<summary title="{html.escape(step.shape)}">{step.mathml} <small>{html.escape(step.shape)}</small></summary>'
             f"<p><b>{html.escape(step.rule)}</b>: {html.escape(step.reason)}. <i>{_proved(step)}</i></p></details></li>"
             for step in steps
@@ -97,6 +105,6 @@ def as_html(found: Derivation) -> str:
 
 STYLE = (
     "body{font:17px/1.5 system-ui,sans-serif;color:#22303c;margin:0}main{max-width:46rem;margin:auto;padding:1rem}"
-    "math{font-size:1.15em}small{color:#667}summary{cursor:pointer;overflow:auto hidden;padding:.35rem 0}h2{font-size:1.1rem}"
+    "math{font-size:1.15em;math-style:normal}small{color:#667}summary{cursor:pointer;overflow:auto hidden;padding:.35rem 0}h2{font-size:1.15rem}h3{font-size:1rem}"
 )
 """Of the pages."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +22,10 @@ from offprints.errors import InputError
 from matrix_calculus.codegen import function
 from matrix_calculus.evaluate import by_einsum, by_syntax
 from matrix_calculus.expression import Elementwise, Node, Symbol, order
-from matrix_calculus.inference import Reading
+from matrix_calculus.inference import Reading, declared, read
 from matrix_calculus.lowering import symbol
 from matrix_calculus.shapes import concrete
+from matrix_calculus.syntax import MOST_CHARACTERS
 
 if TYPE_CHECKING:
     from matrix_calculus.derive import Derivation
@@ -156,6 +157,9 @@ def _kinks(reading: Reading, value: Node) -> Callable[..., Any] | None:
 def check(found: Derivation, points: int = 3, seed: int = 0, digits: int = 50) -> Proof:
     """Hold a derivative to autograd and to finite differences of the expression as it was typed.
 
+    Both the generated program and the formula, read back from its text, are held to autograd; a formula in index notation, which the
+    language cannot read, is not.
+
     Args:
         found: the derivative.
         points: random points for autograd.
@@ -176,6 +180,7 @@ def check(found: Derivation, points: int = 3, seed: int = 0, digits: int = 50) -
     drawn = draws(found.reading, found.value, seed, sizes)
     generator = np.random.default_rng(seed + 1)
     extra = [one for one in found.inputs if one.name not in found.reading.symbols]
+    written = None if found.term is None else _read_back(found, extra)
     for point in range(points):
         values = next(drawn)
         for one in extra:
@@ -187,10 +192,26 @@ def check(found: Derivation, points: int = 3, seed: int = 0, digits: int = 50) -
         if ours.shape != theirs.shape:
             return Proof(False, point + 1, float("inf"), None, digits, sizes)
         worst = max(worst, relative(ours, theirs))
+        if written is not None:
+            worst = max(worst, relative(_value(written, values, sizes).reshape(theirs.shape), theirs))
         if point == 0 and digits:
             exact = _exact(found, values, sizes, digits)
     holds = worst < _TOLERANCE and (exact is None or exact < _EXACT_TOLERANCE)
     return Proof(holds, points, worst, exact, digits, sizes)
+
+
+def _read_back(found: Derivation, extra: Sequence[Symbol]) -> Reading:
+    """The formula as a reader would type it; one that is longer than what is read, as its term."""
+    shape = found.reading.symbols[found.wrt]
+    symbols = found.reading.declarations | {one.name: declared(shape) for one in extra}
+    written = found.formula if len(found.formula) <= MOST_CHARACTERS else found.term
+    assert written is not None
+    return read(written, symbols)
+
+
+def _value(written: Reading, values: Mapping[str, Floats], sizes: Mapping[str, int]) -> Floats:
+    tensors = {name: torch.from_numpy(np.asarray(one, dtype=np.float64)) for name, one in values.items()}
+    return np.asarray(by_syntax(written, tensors, sizes).numpy())
 
 
 def relative(ours: Any, theirs: Any) -> float:

@@ -23,6 +23,7 @@ from matrix_calculus.grade import grade
 from matrix_calculus.inference import FUNCTIONS
 from matrix_calculus.page import asking_page
 from matrix_calculus.shapes import declarations
+from matrix_calculus.transcript import titled
 
 _MOST_CHARACTERS = 500
 _MOST_BODY = 1 << 14
@@ -72,18 +73,17 @@ def _derived(asked: dict[str, Any]) -> dict[str, Any]:
         layout=_text(asked, "layout", "numerator"),
     )
     proof = found.check()
-    steps: list[dict[str, Any]] = []
-    untold = ""
+    shown = ("rule", "section", "statement", "mathml", "shape", "reason", "error", "holds")
+    steps, untold = [], ""
     try:
-        for step in found.steps:
-            shown = ("rule", "section", "statement", "mathml", "shape", "reason", "error", "holds")
-            steps.append({name: getattr(step, name) for name in shown})
-    except InputError as reason:  # of a Hessian, say: the page shows why there are none
+        for title, part in titled(found.steps):
+            steps += [{"title": title, **{name: getattr(step, name) for name in shown}} for step in part]
+    except InputError as reason:  # there are too many: the page shows why there are none
         untold = str(reason)
     code = {backend: found.code(backend) for backend in ("numpy", "torch", "jax")}
     return {
         "name": found.name, "formula": found.formula, "latex": found.latex, "mathml": found.mathml, "shape": found.shape,
-        "proof": str(proof), "holds": proof.holds, "notes": list(found.notes), "steps": steps, "untold": untold,
+        "proof": str(proof), "holds": proof.holds, "notes": list(found.notes), "steps": steps, "untold": untold, "kronecker": found.kronecker or "",
         "code": {**code, "latex": found.latex},
     }  # fmt: skip
 

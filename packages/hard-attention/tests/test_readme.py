@@ -1,0 +1,37 @@
+"""What the README shows runs as it stands there, and gives what its comments say."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def test_the_api_can_be_pasted(tmp_path, monkeypatch):
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) == 2
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for block in blocks:
+        exec(block, names)
+    assert names["certificate"].length == 15_344
+    assert names["model"].decide(["abb", "bab"]) == [[False, False, True], [False, True, True]]
+    assert names["soft"].error <= 0.01
+    assert (tmp_path / "model.ckpt").is_file()
+
+
+def test_the_table_of_formulas_reads():
+    from hard_attention import parse
+
+    rows = re.findall(r"^\| (`[^|]*(?:\\\|[^|]*)*) \|", README.read_text(encoding="utf-8"), re.MULTILINE)
+    shown = [text.replace("\\|", "|") for row in rows for text in re.findall(r"`([^`]+)`", row)]
+    assert len(shown) >= 20
+    for text in shown:
+        if text == "mod(r, m)":
+            with pytest.raises(ValueError, match="two numbers"):
+                parse(text)
+        else:
+            parse(text)
