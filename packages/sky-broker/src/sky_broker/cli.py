@@ -1,0 +1,24 @@
+"""The tasks of the command line: they turn the config into plain arguments and call the API."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from offprints import cldr
+from offprints.app import Results, Run, command
+
+from sky_broker.config import Config
+from sky_broker.statistics import graph_statistics
+
+
+def describe(config: Config, run: Run) -> Results:
+    """Count what is in the embedded knowledge graph."""
+    graph = cldr.knowledge_graph()
+    run.dataset(graph.name, graph.checksums)
+    triples = graph.all_triples
+    if config.relation is not None:
+        triples = triples[triples.relation == graph.relations.id(config.relation)]
+    return Results({f"all/{name}": value for name, value in asdict(graph_statistics(triples)).items()})
+
+
+main = command("sky_broker", Config, {"describe": describe}, "The Sky Above The Clouds")
