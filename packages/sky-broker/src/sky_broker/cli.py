@@ -1,24 +1,20 @@
-"""The tasks of the command line: they turn the config into plain arguments and call the API."""
+"""The tasks of the `sky-broker` command; each lies in a module of its own, which turns the config into plain arguments and calls the API."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from offprints.app import command
 
-from offprints import cldr
-from offprints.app import Results, Run, command
-
+from sky_broker.catalog_task import catalog_task
 from sky_broker.config import Config
-from sky_broker.statistics import graph_statistics
+from sky_broker.placement_task import placement_task
+from sky_broker.plan_task import optimize_task, pareto_task, peering_task
 
+TASKS = {
+    "optimize": optimize_task,
+    "pareto": pareto_task,
+    "peering": peering_task,
+    "catalog": catalog_task,
+    "placement": placement_task,
+}
 
-def describe(config: Config, run: Run) -> Results:
-    """Count what is in the embedded knowledge graph."""
-    graph = cldr.knowledge_graph()
-    run.dataset(graph.name, graph.checksums)
-    triples = graph.all_triples
-    if config.relation is not None:
-        triples = triples[triples.relation == graph.relations.id(config.relation)]
-    return Results({f"all/{name}": value for name, value in asdict(graph_statistics(triples)).items()})
-
-
-main = command("sky_broker", Config, {"describe": describe}, "The Sky Above The Clouds")
+main = command("sky_broker", Config, TASKS, "The Sky Above The Clouds: an intercloud broker")
