@@ -1,5 +1,5 @@
 """The Sky Above The Clouds."""
 
-from sky_broker.statistics import GraphStatistics, graph_statistics
+from sky_broker.network import NetworkGrid
 
-__all__ = ["GraphStatistics", "graph_statistics"]
+__all__ = ["NetworkGrid"]

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
-from offprints import cldr
-from offprints.app import Results, Run, command
+from offprints.app import command
 
 from sky_broker.config import Config
-from sky_broker.statistics import graph_statistics
+from sky_broker.objects_task import objects
+from sky_broker.spot_task import spot
+from sky_broker.transfer_task import transfer
 
-
-def describe(config: Config, run: Run) -> Results:
-    """Count what is in the embedded knowledge graph."""
-    graph = cldr.knowledge_graph()
-    run.dataset(graph.name, graph.checksums)
-    triples = graph.all_triples
-    if config.relation is not None:
-        triples = triples[triples.relation == graph.relations.id(config.relation)]
-    return Results({f"all/{name}": value for name, value in asdict(graph_statistics(triples)).items()})
-
-
-main = command("sky_broker", Config, {"describe": describe}, "The Sky Above The Clouds")
+main = command(
+    "sky_broker",
+    Config,
+    {"transfer": transfer, "spot": spot, "objects": objects},
+    "The Sky Above The Clouds",
+)

@@ -7,6 +7,7 @@ know is an error and never 0 $/GB: a pair that seems to be free would draw every
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -135,8 +136,7 @@ class NetworkGrid:
         Raises:
             InputError: a location or the price of the pair is unknown.
         """
-        usd, _ = self.submatrices([source, target], need="price")
-        return float(usd[0, 1])
+        return self._known("price", source, target)
 
     def rate(self, source: str, target: str) -> float:
         """How fast one pair of VMs sends, in Gbps: infinity inside a region.
@@ -144,8 +144,7 @@ class NetworkGrid:
         Raises:
             InputError: a location is unknown, or the pair was not measured.
         """
-        _, gbps = self.submatrices([source, target], need="rate")
-        return float(gbps[0, 1])
+        return self._known("rate", source, target)
 
     def hours(self, gigabytes: float, source: str, target: str) -> float:
         """How long one pair of VMs takes for so much; 0 inside a region and for nothing at all."""
@@ -165,15 +164,27 @@ class NetworkGrid:
             InputError: a location is not in the grid, or what is needed of a pair is not; names them.
         """
         rows = [self.index(location) for location in locations]
-        usd_per_gb, gbps = self.usd_per_gb[np.ix_(rows, rows)], self.gbps[np.ix_(rows, rows)]
-        for what, matrix in (("price", usd_per_gb), ("rate", gbps)):
-            unknown = np.isnan(matrix) | ((matrix == 0) if what == "rate" else False)
+        square = np.ix_(rows, rows)
+        for what, matrix in self._figures.items():
+            unknown = np.isnan(matrix[square])
             if need in ("both", what) and unknown.any():
                 source, target = (locations[place[0]] for place in np.nonzero(unknown))
-                raise InputError(
-                    f"the {what} from {source} to {target} is not in the network grid; leave one of the two out, or give the grid it"
-                )
-        return usd_per_gb, gbps
+                self._known(what, source, target)
+        return self.usd_per_gb[square], self.gbps[square]
+
+    @property
+    def _figures(self) -> dict[str, Floats]:
+        return {"price": self.usd_per_gb, "rate": np.where(self.gbps > 0, self.gbps, np.nan)}
+
+    def _known(self, what: str, source: str, target: str) -> float:
+        """The price or the rate of a pair, or an error that names it."""
+        matrix = self.usd_per_gb if what == "price" else self.gbps
+        figure = float(matrix[self.index(source), self.index(target)])
+        if math.isnan(figure) or (what == "rate" and figure == 0):
+            raise InputError(
+                f"the {what} from {source} to {target} is not in the network grid; leave one of the two out, or give the grid it"
+            )
+        return figure
 
     def with_peering(self, clouds: Iterable[str], within: bool = True) -> NetworkGrid:
         """The same network after some clouds have agreed to let data go among themselves free of charge.
@@ -190,7 +201,9 @@ class NetworkGrid:
         """
         peers = set(clouds)
         if unknown := sorted(peers - set(self.clouds)):
-            raise InputError(f"the network grid has no cloud {unknown[0]!r}{closest(unknown[0], self.clouds)}")
+            raise InputError(
+                f"the network grid has no cloud {unknown[0]!r}{closest(unknown[0], self.clouds)}"
+            )
         member = np.array([cloud in peers for cloud in self.clouds])
         free = member[:, None] & member
         if not within:

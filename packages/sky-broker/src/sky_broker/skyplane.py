@@ -31,7 +31,9 @@ SKYPLANE_PROFILES = Dataset(
     ),
     files=(
         DataFile(
-            "cost.csv", sha256="72e9417e7d075a2222ea1e1c64cf2a3880ffff91162320328afee44cfe26ebc0", size=229_483
+            "cost.csv",
+            sha256="72e9417e7d075a2222ea1e1c64cf2a3880ffff91162320328afee44cfe26ebc0",
+            size=229_483,
         ),
         DataFile(
             "throughput.csv",
