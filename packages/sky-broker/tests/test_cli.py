@@ -157,4 +157,4 @@ def test_the_real_catalogs_and_grid_are_planned_on(tmp_path: Path) -> None:
     assert ended.code == 0, ended.err
     found = read_result(tmp_path / "run" / "results.json")
     assert found.metrics["plan/gap"] == 0
-    assert found.dataset is not None and len(found.dataset.sha256) == 5
+    assert found.dataset is not None and len(found.dataset.sha256) == 7

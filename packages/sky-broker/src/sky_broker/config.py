@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from offprints.app import RunConfig
 
+from sky_broker.task_options import MarketConfig, ObjectConfig, SpotConfig, TransferConfig
+
 
 @dataclass
 class CatalogConfig:
@@ -124,3 +126,7 @@ class Config(RunConfig):
     solver: SolverConfig = field(default_factory=SolverConfig)
     sweep: SweepConfig = field(default_factory=SweepConfig)
     brute: BruteConfig = field(default_factory=BruteConfig)
+    transfer: TransferConfig = field(default_factory=TransferConfig)
+    spot: SpotConfig = field(default_factory=SpotConfig)
+    objects: ObjectConfig = field(default_factory=ObjectConfig)
+    market: MarketConfig = field(default_factory=MarketConfig)

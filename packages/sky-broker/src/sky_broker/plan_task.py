@@ -23,13 +23,13 @@ from sky_broker.config import Config, JobConfig
 from sky_broker.job import Job
 from sky_broker.jobs import load_job, scaled
 from sky_broker.model import Sky
-from sky_broker.network import NetworkGrid
 from sky_broker.optimize import best_plan, optimize, within
 from sky_broker.page import page
 from sky_broker.pareto import pareto
 from sky_broker.places import check_residency
 from sky_broker.plan import Plan
 from sky_broker.solve import Infeasible
+from sky_broker.transfer_task import network_of
 
 
 def optimize_task(config: Config, run: Run) -> Results:
@@ -182,13 +182,7 @@ def _at_home(job: Job, location: str) -> Job:
 def _sky(config: Config, run: Run) -> Sky:
     catalog = Catalog.load(config.catalog.source, cache=config.catalog.cache)
     run.dataset(f"catalog {config.catalog.source}", catalog.report.sha256)
-    source = config.network.source
-    if source == "embedded":
-        grid = NetworkGrid.embedded()
-    else:
-        grid = NetworkGrid.from_skyplane(None if source == "skyplane" else source)
-    if config.network.peering:
-        grid = grid.with_peering(config.network.peering)
+    grid = network_of(config.network, run)
     return Sky(catalog, grid, CompatibilitySet.embedded(), config.network.kwh_per_gb)
 
 
