@@ -26,3 +26,10 @@ def recorded_json() -> Callable[[str], Any]:
         return json.loads(path.read_text(encoding="utf-8"))
 
     return load
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How many random problems are held to all of their plans: `nox -s "tests(sky-broker)" -- --instances 5000`."""
+    parser.addoption(
+        "--instances", type=int, default=150, help="random placement problems to solve by brute force"
+    )
