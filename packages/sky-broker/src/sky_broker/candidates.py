@@ -226,7 +226,10 @@ def _precision(name: str, machines: dict[str, int]) -> int:
 
 def _cheapest(offers: Offers, hours: Floats) -> NDArray[np.int64]:
     """The cheapest offer of each place and time: with the same hours at the same place, nothing else can matter."""
-    times, code = np.unique(hours, return_inverse=True)
+    if (hours == hours[0]).all():  # as with most tasks without accelerators, which have the most offers
+        times, code = hours[:1], np.zeros(len(hours), np.int64)
+    else:
+        times, code = np.unique(hours, return_inverse=True)
     key = offers.location * len(times) + code
     best = np.full(len(offers.catalog.locations) * len(times), math.inf)
     np.minimum.at(best, key, offers.usd)

@@ -13,6 +13,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import platformdirs
 import pyarrow as pa
 
 from offprints.atomic import atomic_write, write_text
@@ -64,9 +65,7 @@ def cached(files: Mapping[str, Path], as_of: Mapping[str, str], folder: Path | N
 
 def default_folder() -> Path:
     """The user's cache folder, below which parsed catalogs lie."""
-    import pooch  # takes a tenth of a second, and only this asks it
-
-    return Path(pooch.os_cache("offprints")) / "sky-broker"
+    return platformdirs.user_cache_path("offprints") / "sky-broker"
 
 
 def _mark(path: Path) -> str:

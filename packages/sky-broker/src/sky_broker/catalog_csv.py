@@ -90,6 +90,7 @@ class _Reader:
         self.digest = hashlib.sha256()
         header = self.stream.readline()
         self.digest.update(header)
+        self.carriage = header.endswith(b"\r\n")
         self.header = [name.strip().strip('"') for name in header.decode("utf-8-sig").split(",")]
         if header.strip() == b"":
             raise InputError(f"{self.path} is empty; its first line has to name the columns")
@@ -117,7 +118,8 @@ class _Reader:
             self.digest.update(chunk)
             end = chunk.rfind(b"\n") + 1
             if end:
-                yield (rest + chunk[:end]).replace(b"\r\n", b"\n")
+                block = rest + chunk[:end]
+                yield block.replace(b"\r\n", b"\n") if self.carriage else block
                 rest = chunk[end:]
             else:
                 rest += chunk
@@ -130,8 +132,9 @@ class _Reader:
             block, repaired = whole, 0
             for tail in self.tails:
                 ending = b"," + tail + b"\n"
-                repaired += block.count(ending)
-                block = block.replace(ending, b',"' + tail + b'"\n')
+                quoted = block.replace(ending, b',"' + tail + b'"\n')
+                repaired += (len(quoted) - len(block)) // 2  # two quotes each
+                block = quoted
             odd: list[tuple[int, str, int]] = []
             try:
                 table = pa_csv.read_csv(
