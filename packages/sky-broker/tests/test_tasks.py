@@ -144,3 +144,39 @@ def test_wrong_input_ends_with_status_2_and_says_what_is_wrong(
     ended = run(tmp_path, *options)
     assert ended.code == 2
     assert said in ended.err and "Traceback" not in ended.err
+
+
+def test_a_market_at_real_prices(tmp_path: Path) -> None:
+    found = results(
+        tmp_path, "task=market", "market.users=60", "market.rounds=4", "market.sweep_gigabytes=[1,100000]"
+    )
+    metrics = found.metrics
+    assert metrics["test/entrant_share_locked_in"] == 0 < metrics["test/entrant_share_brokered"]
+    assert metrics["test/saving_locked_in"] == 0 < metrics["test/saving_brokered"]
+    assert metrics["test/saving_brokered"] <= metrics["test/saving_brokered_peering"]
+    small, large = found.details["sweep"]["saving brokered"]
+    assert large < small
+    small, large = found.details["sweep"]["saving brokered, peering"]
+    assert large == pytest.approx(small)  # without egress the size of data holds nobody
+    assert {path.name for path in (tmp_path / "out" / "figures").iterdir()} == {
+        "shares.png",
+        "sweep.png",
+        "prices.png",
+    }
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        (("market.entrant=lambda:us-east-9",), "lambda:us-east-9"),
+        (("market.homes=[aws:us-east-1]",), "home_shares"),
+        (("market.homes=[aws:us-east-1,aws:us-west-2,gcp:us-central1]",), "one location for each cloud"),
+        (("market.users=0",), "1 user or more"),
+        (("market.price_steps=[0]",), "above 0"),
+        (("market.hours=[1,2]",), "hours of 3 stages"),
+    ],
+)
+def test_markets_that_cannot_be(tmp_path: Path, options: tuple[str, ...], said: str) -> None:
+    ended = run(tmp_path, "task=market", *options)
+    assert ended.code == 2
+    assert said in ended.err and "Traceback" not in ended.err

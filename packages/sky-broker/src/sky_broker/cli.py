@@ -6,11 +6,12 @@ from offprints.app import command
 
 from sky_broker.catalog_task import catalog_task
 from sky_broker.config import Config
-from sky_broker.objects_task import objects
+from sky_broker.market_task import market_task
+from sky_broker.objects_task import objects_task
 from sky_broker.placement_task import placement_task
 from sky_broker.plan_task import optimize_task, pareto_task, peering_task
-from sky_broker.spot_task import spot
-from sky_broker.transfer_task import transfer
+from sky_broker.spot_task import spot_task
+from sky_broker.transfer_task import transfer_task
 
 TASKS = {
     "optimize": optimize_task,
@@ -18,9 +19,10 @@ TASKS = {
     "peering": peering_task,
     "catalog": catalog_task,
     "placement": placement_task,
-    "transfer": transfer,
-    "spot": spot,
-    "objects": objects,
+    "transfer": transfer_task,
+    "spot": spot_task,
+    "objects": objects_task,
+    "market": market_task,
 }
 
 main = command("sky_broker", Config, TASKS, "The Sky Above The Clouds: an intercloud broker")

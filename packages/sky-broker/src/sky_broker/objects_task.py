@@ -26,7 +26,7 @@ from sky_broker.objects import (
 _POLICIES = (ALWAYS_EVICT, ALWAYS_STORE, BreakEvenTtl(), HistogramTtl())
 
 
-def objects(config: Config, run: Run) -> Results:
+def objects_task(config: Config, run: Run) -> Results:
     """Replay reads and writes of objects under each policy of keeping copies, beside the least that it could have cost."""
     options = config.objects
     store = ObjectStore.on(NetworkGrid.embedded(), STORAGE_2022, get_usd=GET_USD, put_usd=PUT_USD)

@@ -40,7 +40,7 @@ class Cell:
         return f"{self.trace.name}, {self.job.deadline_hours:g} h, {60 * self.job.overhead_hours:g} min"
 
 
-def spot(config: Config, run: Run) -> Results:
+def spot_task(config: Config, run: Run) -> Results:
     """Run a job with a deadline on spot nodes under each policy, beside the least that it could have cost."""
     options = config.spot
     cells = [

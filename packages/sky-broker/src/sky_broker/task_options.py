@@ -95,7 +95,8 @@ class MarketConfig:
     """A market of clouds (task=market); prices are the catalog's and the network's, users are made up from the seed.
 
     Attributes:
-        homes: where users live, and what share of them; each has to offer every stage. The shares are assumed.
+        homes: where users live; each has to offer every stage.
+        home_shares: what share of the users lives in each home, which is assumed.
         entrant: the location of a specialised cloud, which the catalog has prices of.
         entrant_egress: $ for a gigabyte that leaves it.
         users: how many.
@@ -107,9 +108,8 @@ class MarketConfig:
         rounds: most rounds of the price game.
     """
 
-    homes: dict[str, float] = field(
-        default_factory=lambda: {"aws:us-east-1": 0.5, "azure:eastus": 0.35, "gcp:us-central1": 0.15}
-    )
+    homes: list[str] = field(default_factory=lambda: ["aws:us-east-1", "azure:eastus", "gcp:us-central1"])
+    home_shares: list[float] = field(default_factory=lambda: [0.5, 0.35, 0.15])
     entrant: str = "lambda:us-east-1"
     entrant_egress: float = 0.0
     users: int = 2000

@@ -26,7 +26,7 @@ from sky_broker.transfer import TransferPlan, direct_transfer, plan_transfer, ro
 _DONE = "pairs.json"
 
 
-def transfer(config: Config, run: Run) -> Results:
+def transfer_task(config: Config, run: Run) -> Results:
     """Move data between two regions over the cheapest paths for a rate, or the fastest for a price; or look at many pairs."""
     options = config.transfer
     grid = network_of(config.network, run)
