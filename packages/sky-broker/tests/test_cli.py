@@ -35,6 +35,8 @@ def test_the_main_job_plans_proves_compares_and_draws(tmp_path: Path) -> None:
     assert min(found.metrics[f"only_{cloud}/cost"] for cloud in ("aws", "azure", "gcp")) >= plan.cost
     assert found.metrics["sweep/azure_10000gb_saved"] == pytest.approx(0, abs=1e-9)
     assert found.metrics["sweep/azure_10000gb_saved_peered"] > 0.04
+    assert found.metrics["run/tasks_done"] == 3
+    assert found.metrics["run/ended_once"] == found.metrics["run/failed_over"] == 1
     content = json.loads((tmp_path / "run" / "plan.json").read_text())
     assert content["cost"] == pytest.approx(plan.cost)
     html = (tmp_path / "run" / "plan.html").read_text()
@@ -115,6 +117,25 @@ def test_wrong_input_ends_with_status_2_and_one_message(
     assert ended.code == 2
     assert re.search(message, ended.err.replace("\n", " ")), ended.err
     assert "Traceback" not in ended.err
+
+
+def test_an_outage_of_the_command_line_is_survived(tmp_path: Path) -> None:
+    ended = run(tmp_path, "experiment=outage")
+    assert ended.code == 0, ended.err
+    found = read_result(tmp_path / "run" / "results.json")
+    assert found.metrics["run/tasks_done"] == 3
+    assert found.metrics["run/ended_once"] == 1
+    assert found.metrics["run/failed_over"] == 1
+    assert found.metrics["run/cost_in_the_end"] >= found.metrics["run/cost"]
+    assert "failed over" in ended.out
+
+
+def test_kills_of_the_command_line_are_counted_and_survived(tmp_path: Path) -> None:
+    ended = run(tmp_path, "experiment=kill_resume", "kills.kills=2")
+    assert ended.code == 0, ended.err
+    found = read_result(tmp_path / "run" / "results.json")
+    assert found.metrics["test/kills_survived"] == found.metrics["test/kills"] >= 2
+    assert found.metrics["test/tasks_not_once"] == 0
 
 
 def test_help_lists_the_tasks_and_the_experiments(tmp_path: Path) -> None:
