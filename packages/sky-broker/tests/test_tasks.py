@@ -49,7 +49,7 @@ def test_pairs_of_skyplanes_grid(tmp_path: Path) -> None:
     data_folder("skyplane-profiles")
     found = results(tmp_path, "experiment=skyplane_pairs", "transfer.pairs=4")
     assert found.metrics["test/pairs"] == 4
-    assert found.metrics["test/overlay_gain_median"] >= 1 - 1e-6
+    assert found.metrics["test/overlay_gain_median"] >= 1 - 2e-6
     assert found.dataset is not None and set(found.dataset.sha256) == {"cost.csv", "throughput.csv"}
     assert all(row["overlay_price_ratio"] <= 1.25 + 1e-6 for row in found.details["pairs"])
 

@@ -1,4 +1,4 @@
-"""The linear and the integer program behind transfers over relays, exact and small.
+"""The program behind transfers over relays, exact and small.
 
 Flows F_ij in Gbps over edges of an overlay, and N_i virtual machines in each region, from 0 to V:
 
@@ -10,20 +10,23 @@ Skyplane's program also has a variable M_ij for the connections of a pair, F_ij 
 They cost nothing, so M_ij = 64 F_ij / T_ij without loss, and the first line is what remains of them.
 
 Most edges carry nothing in any good plan. The linear program begins with paths over one relay at most and takes in any further edge whose
-reduced cost says that it could help, until none does; its optimum is that of all edges. Reduced costs of the N_i then show relays that no
-better plan can use, as even one VM there would cost more than the plan at hand; the integer program has only the others.
+reduced cost says that it could help, until none does; its optimum is that of all edges. Whole VMs are found by branching on the N_i: rounding
+them up is a plan, and a branch whose own optimum is no cheaper than the best plan is closed.
 
 Source: Jain et al. 2023, "Skyplane: Optimizing Transfer Cost and Throughput Using Cloud-Aware Overlays", NSDI, Section 5.
 """
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass
+from typing import Any
 
+import highspy
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.optimize import Bounds, LinearConstraint, linprog, milp
+from scipy.optimize import Bounds, LinearConstraint, milp
 
 from sky_broker.skyplane import Floats
 
@@ -32,8 +35,10 @@ Bools = NDArray[np.bool_]
 
 SOURCE, TARGET = 0, 1
 """The first two nodes of an overlay; the others are relays."""
-_SCALE = 1e5  # of costs: the solver stops at a gap of 1e-6, whatever a unit of the cost is
+_SCALE = 1e5  # of costs: solvers have absolute tolerances, whatever a unit of the cost is
 _CLOSE = 1e-9  # relative gap that counts as none
+_WHOLE = 1e-7  # of a VM
+_RATE = 1e-7  # of a rate: less is missing by tolerance
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,11 +67,6 @@ class Overlay:
     def nodes(self) -> int:
         return len(self.send)
 
-    def among(self, keep: Bools) -> Bools:
-        """(edges,) whether both ends are kept."""
-        both: Bools = keep[self.tail] & keep[self.head]
-        return both
-
 
 @dataclass(frozen=True, eq=False)
 class Flow:
@@ -76,48 +76,15 @@ class Flow:
         cost: in $ for a gigabyte.
         flow: (edges,) F in Gbps.
         vms: (nodes,) N; whole numbers where they were asked for.
-        waste: (nodes,) what a first VM would at least add to the cost; 0 where there is one.
     """
 
     cost: float
     flow: Floats
     vms: Floats
-    waste: Floats
 
 
-def relaxed(overlay: Overlay, rate: float, vm_usd: float, least: Floats | None = None) -> Flow | None:
-    """The optimum with any fraction of a VM, which no plan can beat.
-
-    Args:
-        overlay: regions and edges.
-        rate: R in Gbps.
-        vm_usd: of a VM during the transfer of a gigabyte.
-        least: (nodes,) VMs that any plan needs; None for 0.
-
-    Returns:
-        None where no flow has this rate.
-    """
-    least = np.zeros(overlay.nodes) if least is None else least
-    chosen = (overlay.tail == SOURCE) | (overlay.head == TARGET)
-    while True:
-        found = _solve(overlay, chosen, rate, vm_usd, least, np.full(overlay.nodes, float(overlay.vm_limit)))
-        if found is None and chosen.all():
-            return None
-        missing = ~chosen if found is None else ~chosen & (found[1] < -1e-9)
-        if found is not None and not missing.any():
-            return found[0]
-        chosen = chosen | missing
-
-
-def routed(overlay: Overlay, rate: float, vm_usd: float, vms: Floats) -> Flow | None:
-    """The cheapest flow with the VMs given; None where they do not carry the rate."""
-    used = overlay.among(vms > 0)
-    found = _solve(overlay, used, rate, vm_usd, vms, vms)
-    return None if found is None else found[0]
-
-
-def whole(overlay: Overlay, rate: float, vm_usd: float) -> tuple[Flow, Flow] | None:
-    """The optimum with whole VMs.
+def cheapest(overlay: Overlay, rate: float, vm_usd: float) -> tuple[Flow, float] | None:
+    """The cheapest flow with whole VMs.
 
     Args:
         overlay: regions and edges.
@@ -125,26 +92,52 @@ def whole(overlay: Overlay, rate: float, vm_usd: float) -> tuple[Flow, Flow] | N
         vm_usd: of a VM during the transfer of a gigabyte.
 
     Returns:
-        It and the relaxed optimum; None where no flow has this rate.
+        It, and the cost with any fraction of a VM, which no plan can beat; None where no flow has this rate.
     """
-    bound = relaxed(overlay, rate, vm_usd)
+    program = _Program(overlay, rate, vm_usd)
+    least, most = np.zeros(overlay.nodes), np.full(overlay.nodes, float(overlay.vm_limit))
+    bound = program.solve(least, most)
     if bound is None:
         return None
-    least = np.zeros(overlay.nodes)
     out, into = overlay.tail == SOURCE, overlay.head == TARGET
     least[SOURCE] = _up(rate / min(overlay.send[SOURCE], overlay.gbps[out].max()))
     least[TARGET] = _up(rate / min(overlay.receive[TARGET], overlay.gbps[into].max()))
-    tighter = relaxed(overlay, rate, vm_usd, least) or bound
-    plan = routed(overlay, rate, vm_usd, np.ceil(tighter.vms - 1e-9))
-    if plan is not None and plan.cost <= tighter.cost * (1 + _CLOSE):
-        return plan, bound
-    room = np.inf if plan is None else plan.cost - tighter.cost
-    keep = tighter.waste <= room
-    keep[[SOURCE, TARGET]] = True
-    better = _integer(overlay, overlay.among(keep), rate, vm_usd, least)
-    if better is not None and (plan is None or better.cost < plan.cost):
-        plan = better
-    return None if plan is None else (plan, bound)
+    vms = _branch(program, least, most)
+    if vms is None:
+        return None
+    plan = program.solve(vms, vms)
+    return None if plan is None else (plan, bound.cost)
+
+
+def _branch(program: _Program, least: Floats, most: Floats) -> Floats | None:
+    """Whole VMs of the cheapest plan; the branch with the lowest bound goes first."""
+    root = program.solve(least, most)
+    best, best_vms = np.inf, None
+    waiting = [] if root is None else [(root.cost, 0, root, least, most)]
+    opened = 0
+    while waiting:
+        bound, _, found, low, high = heapq.heappop(waiting)
+        if bound >= best * (1 - _CLOSE):
+            break
+        rounded = np.ceil(found.vms - _WHOLE)
+        cost = found.cost + program.vm_usd * float((rounded - found.vms).sum())
+        if cost < best:  # caps only grow with VMs, so that the flow stays possible
+            best, best_vms = cost, rounded
+        part = found.vms - np.floor(found.vms + _WHOLE)
+        node = int(np.abs(part - 0.5).argmin())
+        if part[node] <= _WHOLE:
+            continue
+        for up in (False, True):
+            lower, upper = low.copy(), high.copy()
+            if up:
+                lower[node] = np.ceil(found.vms[node])
+            else:
+                upper[node] = np.floor(found.vms[node])
+            child = program.solve(lower, upper)
+            if child is not None and child.cost < best * (1 - _CLOSE):
+                opened += 1
+                heapq.heappush(waiting, (child.cost, opened, child, lower, upper))
+    return best_vms
 
 
 def fastest(overlay: Overlay, vm_usd_hour: float, ceiling: float) -> tuple[float, Flow] | None:
@@ -160,8 +153,7 @@ def fastest(overlay: Overlay, vm_usd_hour: float, ceiling: float) -> tuple[float
     Returns:
         The rate in Gbps and the flow; None where nothing goes for that little.
     """
-    every = np.ones(len(overlay.tail), dtype=bool)
-    rows, equal = _rows(overlay, every)
+    rows, equal = _rows(overlay)
     edges = len(overlay.tail)
     columns = edges + overlay.nodes + 1  # the last one is the rate
     rows = sparse.hstack([rows, sparse.csr_array((rows.shape[0], 1))], format="csr")
@@ -184,60 +176,143 @@ def fastest(overlay: Overlay, vm_usd_hour: float, ceiling: float) -> tuple[float
         return None
     rate = float(answer.x[-1])
     vms = np.round(answer.x[edges:-1]) if np.isfinite(ceiling) else np.full(overlay.nodes, overlay.vm_limit)
-    return rate, Flow(float("nan"), answer.x[:edges], vms, np.zeros(overlay.nodes))
+    return rate, Flow(float("nan"), answer.x[:edges], vms)
 
 
-def _solve(
-    overlay: Overlay, chosen: Bools, rate: float, vm_usd: float, least: Floats, most: Floats
-) -> tuple[Flow, Floats] | None:
-    """The linear program on some edges, and the reduced cost of every edge at its prices."""
-    rows, equal = _rows(overlay, chosen)
-    edges = int(chosen.sum())
-    cost = np.concatenate([overlay.usd_per_gb[chosen] / rate, np.full(overlay.nodes, vm_usd)])
-    target = np.zeros(equal.shape[0])
-    target[0] = rate
-    bounds = np.zeros((len(cost), 2))
-    bounds[:edges, 1] = np.inf
-    bounds[edges:, 0], bounds[edges:, 1] = least, most
-    answer = linprog(
-        cost * _SCALE, A_ub=rows, b_ub=np.zeros(rows.shape[0]), A_eq=equal, b_eq=target, bounds=bounds
-    )
-    if answer.x is None or answer.status != 0:
-        return None
-    flow = np.zeros(len(overlay.tail))
-    flow[chosen] = np.maximum(answer.x[:edges], 0.0)
-    vms = np.array(answer.x[edges:])
-    reduced = _reduced(overlay, rate, answer.ineqlin.marginals / _SCALE, answer.eqlin.marginals / _SCALE)
-    waste = np.where(vms > 1e-9, 0.0, answer.lower.marginals[edges:] / _SCALE)
-    return Flow(float(answer.fun) / _SCALE, flow, vms, waste), reduced
+class _Program:
+    """The linear program at a rate, which grows by edges and changes its bounds, so that each solution begins at the one before.
+
+    Columns are the N, then a flow that comes from nowhere at a high price, then the edges taken in so far. Rows are four of each node,
+    in the order of the module's first lines, then the source's outflow, and the balance of each relay.
+    """
+
+    def __init__(self, overlay: Overlay, rate: float, vm_usd: float) -> None:
+        self.overlay, self.rate, self.vm_usd = overlay, rate, vm_usd
+        n = overlay.nodes
+        self._price = overlay.usd_per_gb / rate
+        self._columns: Ints = np.zeros(0, dtype=np.int64)  # edges, in the order of their columns
+        self._taken = np.zeros(len(overlay.tail), dtype=bool)
+        self._solver: Any = highspy.Highs()  # type: ignore[no-untyped-call]
+        self._solver.setOptionValue("output_flag", False)
+        self._solver.setOptionValue("threads", 1)
+        infinity = highspy.kHighsInf
+        none = np.zeros(0)
+        right = np.zeros(5 * n - 1)
+        right[4 * n] = rate
+        lower = np.concatenate([np.full(4 * n, -infinity), right[4 * n :]])
+        self._solver.addRows(
+            5 * n - 1, lower, right, 0, np.zeros(5 * n - 1, dtype=np.int32), none.astype(np.int32), none
+        )
+        node = np.arange(n, dtype=np.int32)
+        rows = np.stack([node, n + node, 2 * n + node, 3 * n + node], axis=1)
+        values = np.stack([-np.ones(n), -np.ones(n), -overlay.send, -overlay.receive], axis=1)
+        self._add(
+            np.full(n, vm_usd * _SCALE),
+            np.full(n, float(overlay.vm_limit)),
+            rows,
+            values,
+            np.ones((n, 4), dtype=bool),
+        )
+        self._factor = 1.0
+        self._forbidding = 2 * n * (self._price.max() + 2 * vm_usd / overlay.gbps.min()) * _SCALE + 1.0
+        row = np.full((1, 1), 4 * n, dtype=np.int32)
+        self._add(
+            np.array([self._forbidding]),
+            np.array([infinity]),
+            row,
+            np.ones((1, 1)),
+            np.ones((1, 1), dtype=bool),
+        )
+        self._take(np.nonzero((overlay.tail == SOURCE) | (overlay.head == TARGET))[0])
+
+    def solve(self, least: Floats, most: Floats) -> Flow | None:
+        """The optimum over all edges with VMs between bounds; None where no flow has the rate."""
+        n = self.overlay.nodes
+        self._solver.changeColsBounds(n, np.arange(n, dtype=np.int32), least, most)
+        values = self._optimum()
+        if values is not None and values[n] > 0:
+            # What comes from nowhere may be no dearer than the last of a flow that has to be crowded in. So it is made the only cost, and
+            # if that shows a flow without it, forbidden.
+            self._charge(0.0)
+            values = self._optimum()
+            possible = values is not None and values[n] <= _RATE * self.rate
+            self._charge(1.0)
+            if not possible:
+                return None
+            self._forbid(True)
+            values = self._optimum()
+            self._forbid(False)
+        if values is None or values[n] > _RATE * self.rate:
+            return None
+        flow = np.zeros(len(self.overlay.tail))
+        flow[self._columns] = np.maximum(values[n + 1 :], 0.0)
+        vms = values[:n]
+        return Flow(float((self._price * flow).sum() + self.vm_usd * vms.sum()), flow, vms)
+
+    def _optimum(self) -> Floats | None:
+        """Values of all columns at the optimum, after edges that help were taken in; None where there is no optimum."""
+        while True:
+            self._solver.run()
+            if self._solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+                return None
+            solution = self._solver.getSolution()
+            helps = (self._reduced(np.array(solution.row_dual) / _SCALE) < -1e-10) & ~self._taken
+            if not helps.any():
+                return np.array(solution.col_value)
+            self._take(np.nonzero(helps)[0])
+
+    def _charge(self, factor: float) -> None:
+        """Multiply what flows and VMs cost."""
+        n = self.overlay.nodes
+        self._factor = factor
+        cost = np.concatenate([np.full(n, self.vm_usd), [0.0], self._price[self._columns]]) * factor * _SCALE
+        cost[n] = self._forbidding
+        self._solver.changeColsCost(len(cost), np.arange(len(cost), dtype=np.int32), cost)
+
+    def _forbid(self, closed: bool) -> None:
+        """Let nothing come from nowhere, or let it again."""
+        upper = 0.0 if closed else highspy.kHighsInf
+        self._solver.changeColBounds(self.overlay.nodes, 0.0, upper)
+
+    def _take(self, edges: Ints) -> None:
+        """Take edges in."""
+        n = self.overlay.nodes
+        tail, head = self.overlay.tail[edges].astype(np.int32), self.overlay.head[edges].astype(np.int32)
+        inverse, one = 1 / self.overlay.gbps[edges], np.ones(len(edges))
+        leaving = np.where(tail == SOURCE, 4 * n, 4 * n + tail - 1)
+        sign = np.where(tail == SOURCE, 1.0, -1.0)
+        rows = np.stack([tail, n + head, 2 * n + tail, 3 * n + head, leaving, 4 * n + head - 1], axis=1)
+        values = np.stack([inverse, inverse, one, one, sign, one], axis=1)
+        present = np.ones(rows.shape, dtype=bool)
+        present[head == TARGET, 5] = False
+        limit = np.full(len(edges), highspy.kHighsInf)
+        self._add(self._price[edges] * self._factor * _SCALE, limit, rows.astype(np.int32), values, present)
+        self._columns = np.concatenate([self._columns, edges])
+        self._taken[edges] = True
+
+    def _add(
+        self, cost: Floats, upper: Floats, rows: NDArray[np.int32], values: Floats, present: Bools
+    ) -> None:
+        starts = np.concatenate([[0], np.cumsum(present.sum(axis=1))[:-1]]).astype(np.int32)
+        entries = int(present.sum())
+        self._solver.addCols(
+            len(cost), cost, np.zeros(len(cost)), upper, entries, starts, rows[present], values[present]
+        )
+
+    def _reduced(self, dual: Floats) -> Floats:
+        """(edges,) what a Gbps on each edge would change the cost by, at the prices of the rows."""
+        n, tail, head = self.overlay.nodes, self.overlay.tail, self.overlay.head
+        send, receive, out, into = dual[: 4 * n].reshape(4, n)
+        balance = np.concatenate([[0.0, 0.0], dual[4 * n + 1 :]])
+        leaving = balance[tail] - np.where(tail == SOURCE, dual[4 * n], 0.0)
+        price = self._factor * self._price + leaving - balance[head]
+        reduced: Floats = price - (send[tail] + receive[head]) / self.overlay.gbps - out[tail] - into[head]
+        return reduced
 
 
-def _integer(overlay: Overlay, chosen: Bools, rate: float, vm_usd: float, least: Floats) -> Flow | None:
-    """The integer program on some edges, and the cheapest flow with the VMs that it finds."""
-    rows, equal = _rows(overlay, chosen)
-    edges = int(chosen.sum())
-    cost = np.concatenate([overlay.usd_per_gb[chosen] / rate, np.full(overlay.nodes, vm_usd)])
-    target = np.zeros(equal.shape[0])
-    target[0] = rate
-    lower, upper = np.zeros(len(cost)), np.full(len(cost), np.inf)
-    lower[edges:], upper[edges:] = least, overlay.vm_limit
-    integer = np.zeros(len(cost))
-    integer[edges:] = 1
-    answer = milp(
-        cost * _SCALE,
-        constraints=[LinearConstraint(rows, -np.inf, 0.0), LinearConstraint(equal, target, target)],
-        bounds=Bounds(lower, upper),
-        integrality=integer,
-        options={"mip_rel_gap": _CLOSE},
-    )
-    if answer.x is None:
-        return None
-    return routed(overlay, rate, vm_usd, np.round(answer.x[edges:]))
-
-
-def _rows(overlay: Overlay, chosen: Bools) -> tuple[sparse.csr_array, sparse.csr_array]:
+def _rows(overlay: Overlay) -> tuple[sparse.csr_array, sparse.csr_array]:
     """Rows that stay at 0 or below, four for each node, and those that are equal: the source's outflow, and a row for each relay."""
-    tail, head, inverse = overlay.tail[chosen], overlay.head[chosen], 1 / overlay.gbps[chosen]
+    tail, head, inverse = overlay.tail, overlay.head, 1 / overlay.gbps
     n, edges = overlay.nodes, len(tail)
     column, node, one = np.arange(edges), np.arange(n), np.ones(edges)
     row = np.concatenate(
@@ -253,17 +328,6 @@ def _rows(overlay: Overlay, chosen: Bools) -> tuple[sparse.csr_array, sparse.csr
     sign = np.where(tail[leaving] == SOURCE, 1.0, -1.0)
     value = np.concatenate([sign, np.ones(int(entering.sum()))])
     return rows, sparse.csr_array((value, (row, place)), shape=(n - 1, edges + n))
-
-
-def _reduced(overlay: Overlay, rate: float, below: Floats, equal: Floats) -> Floats:
-    """(edges,) what a Gbps on each edge would change the cost by, at the prices of the rows."""
-    n, tail, head = overlay.nodes, overlay.tail, overlay.head
-    send, receive, out, into = below.reshape(4, n)
-    relay = np.concatenate([[0.0, 0.0], equal[1:]])
-    leaving = relay[tail] - np.where(tail == SOURCE, equal[0], 0.0)
-    price = overlay.usd_per_gb / rate + leaving - relay[head]
-    reduced: Floats = price - (send[tail] + receive[head]) / overlay.gbps - out[tail] - into[head]
-    return reduced
 
 
 def _up(vms: float) -> float:

@@ -19,7 +19,7 @@ from offprints.errors import InputError
 from offprints.user_errors import closest
 
 from sky_broker.network import NetworkGrid, cloud_of
-from sky_broker.overlay import SOURCE, TARGET, Flow, Overlay, fastest, whole
+from sky_broker.overlay import SOURCE, TARGET, Flow, Overlay, cheapest, fastest
 from sky_broker.skyplane import Floats
 
 VM_GBPS: Mapping[str, tuple[float, float]] = {"aws": (5.0, 10.0), "gcp": (7.0, 16.0), "azure": (16.0, 16.0)}
@@ -152,10 +152,10 @@ def plan_transfer(
             raise InputError(
                 f"no transfer from {source} to {target} costs {usd_per_gb} $/GB or less with at most {vm_limit} VM(s) in a region"
             )
-        rate_gbps = best[0] * (1 - 1e-9)  # so that the solver's tolerance leaves it possible
+        rate_gbps = best[0] * (1 - 1e-6)  # so that the solver's tolerance leaves it possible
         ends = _Ends(grid, source, target, gigabytes, vm_usd_per_hour, 0.0)
     assert rate_gbps is not None
-    found = whole(overlay, rate_gbps, ends.vm_usd(rate_gbps))
+    found = cheapest(overlay, rate_gbps, ends.vm_usd(rate_gbps))
     if found is None:
         most = fastest(overlay, vm_usd_per_hour, math.inf)
         raise InputError(
@@ -163,7 +163,7 @@ def plan_transfer(
             f"{most[0] if most else 0:.2f} Gbps"
         )
     flow, bound = found
-    return _plan(ends, places, overlay, flow, rate_gbps, bound.cost * gigabytes)
+    return _plan(ends, places, overlay, flow, rate_gbps, bound * gigabytes)
 
 
 def direct_transfer(

@@ -58,7 +58,7 @@ def _one(grid: NetworkGrid, options: TransferConfig, run: Run) -> Results:
     )
     baselines = {
         "direct": direct_transfer(*ends, vm_limit=options.vm_limit),
-        "one relay (RON)": ron_transfer(*ends, vm_limit=options.vm_limit),
+        "ron": ron_transfer(*ends, vm_limit=options.vm_limit),
     }
     console().print(plan.explain(), highlight=False, soft_wrap=True)
     plans = {"overlay": plan, **baselines}
@@ -67,7 +67,7 @@ def _one(grid: NetworkGrid, options: TransferConfig, run: Run) -> Results:
     curve = _curve(ends, options.vm_limit)
     run.figure("rates", plots_transfer.rates(curve, plans))
     metrics = {
-        f"{name.split()[0]}/{key}": value
+        f"{name}/{key}": value
         for name, found in plans.items()
         for key, value in (("gbps", found.gbps), ("usd_per_gb", found.usd_per_gb), ("hours", found.hours))
     }
