@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from sky_broker.layout import layers
+from sky_broker.layout import datasets_of, graph_of, layers
 from sky_broker.pareto import Front
 from sky_broker.plan import Plan
 from sky_broker.plots_plan import GREY, RED, colour
@@ -73,7 +73,7 @@ def page(
 
 
 def _graph(plan: Plan) -> str:
-    place = layers([one.task for one in plan.placements], [(e.source, e.target) for e in plan.job.edges])
+    place = layers(*graph_of(plan))
     wide, high, box = 250, 120, (190, 84)
     centre = {
         task: (x * wide + box[0] / 2 + 10, y * high + box[1] / 2 + 10) for task, (x, y) in place.items()
@@ -86,8 +86,6 @@ def _graph(plan: Plan) -> str:
         f'<path d="M0 0L8 4L0 8z" fill="{GREY}"/></marker></defs>',
     ]
     for move in plan.movements:
-        if move.what not in centre:
-            continue
         (x1, y1), (x2, y2) = centre[move.what], centre[move.task]
         x1, x2 = x1 + box[0] / 2, x2 - box[0] / 2
         shade = RED if move.usd else GREY
@@ -97,6 +95,14 @@ def _graph(plan: Plan) -> str:
         drawn.append(
             f'<text x="{(x1 + x2) / 2:g}" y="{(y1 + y2) / 2 - 6:g}" text-anchor="middle">${move.usd:,.2f}</text>'
         )
+    for name, location in datasets_of(plan).items():
+        x, y = centre[name]
+        drawn.append(
+            f'<rect class="box" x="{x - box[0] / 2:g}" y="{y - 30:g}" width="{box[0]}" height="60" rx="8" fill="white" '
+            f'stroke="{colour(location)}" stroke-dasharray="4 3"/>'
+        )
+        drawn.append(f'<text x="{x:g}" y="{y - 4:g}" text-anchor="middle">{escape(name)}</text>')
+        drawn.append(f'<text x="{x:g}" y="{y + 16:g}" text-anchor="middle">{escape(location)}</text>')
     for one in plan.placements:
         x, y = centre[one.task]
         left, top = x - box[0] / 2, y - box[1] / 2

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import matplotlib
 from matplotlib.figure import Figure
 
-from sky_broker.layout import layers
+from sky_broker.layout import datasets_of, graph_of, layers
 from sky_broker.pareto import Front
 from sky_broker.plan import Plan
 
@@ -25,19 +25,22 @@ def colour(location: str) -> str:
 
 def dag(plan: Plan) -> Figure:
     """Tasks as boxes at their places, with $ of egress on the arrows between them; only those that cost something are red."""
-    place = layers([one.task for one in plan.placements], [(e.source, e.target) for e in plan.job.edges])
+    place = layers(*graph_of(plan))
     width, height = 1 + max(x for x, _ in place.values()), 1 + max(y for _, y in place.values())
     figure = Figure(figsize=(2.6 * width + 0.6, 1.3 * height + 0.7), layout="constrained")
     axes = figure.add_subplot()
     for move in plan.movements:
-        if move.what in place:
-            start, end = place[move.what], place[move.task]
-            shade = RED if move.usd else GREY
-            axes.annotate(
-                "", end, start, arrowprops={"arrowstyle": "-|>", "color": shade, "shrinkA": 46, "shrinkB": 46}
-            )
-            middle = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2
-            axes.annotate(f"{move.gb:g} GB\n${move.usd:,.2f}", middle, ha="center", fontsize=7, color=shade)
+        start, end = place[move.what], place[move.task]
+        shade = RED if move.usd else GREY
+        axes.annotate(
+            "", end, start, arrowprops={"arrowstyle": "-|>", "color": shade, "shrinkA": 46, "shrinkB": 46}
+        )
+        middle = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2 - 0.06
+        words = f"{move.gb:g} GB\n${move.usd:,.2f}"
+        axes.annotate(words, middle, ha="center", va="bottom", fontsize=7, color=shade)
+    for name, location in datasets_of(plan).items():
+        box = {"boxstyle": "round,pad=0.4", "fc": "white", "ec": colour(location), "lw": 1.0, "ls": "--"}
+        axes.text(*place[name], f"{name}\n{location}", ha="center", va="center", fontsize=7, bbox=box)
     for one in plan.placements:
         text = (
             f"{one.task}\n{one.offer.location}\n{_machine(plan, one.task)}\n${one.usd:,.2f}, {one.hours:g} h"
