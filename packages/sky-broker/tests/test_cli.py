@@ -35,6 +35,8 @@ def test_the_main_job_plans_proves_compares_and_draws(tmp_path: Path) -> None:
     assert min(found.metrics[f"only_{cloud}/cost"] for cloud in ("aws", "azure", "gcp")) >= plan.cost
     assert found.metrics["sweep/azure_10000gb_saved"] == pytest.approx(0, abs=1e-9)
     assert found.metrics["sweep/azure_10000gb_saved_peered"] > 0.04
+    assert found.metrics["run/tasks_done"] == 3
+    assert found.metrics["run/ended_once"] == found.metrics["run/failed_over"] == 1
     content = json.loads((tmp_path / "run" / "plan.json").read_text())
     assert content["cost"] == pytest.approx(plan.cost)
     html = (tmp_path / "run" / "plan.html").read_text()
@@ -117,6 +119,25 @@ def test_wrong_input_ends_with_status_2_and_one_message(
     assert "Traceback" not in ended.err
 
 
+def test_an_outage_of_the_command_line_is_survived(tmp_path: Path) -> None:
+    ended = run(tmp_path, "experiment=outage")
+    assert ended.code == 0, ended.err
+    found = read_result(tmp_path / "run" / "results.json")
+    assert found.metrics["run/tasks_done"] == 3
+    assert found.metrics["run/ended_once"] == 1
+    assert found.metrics["run/failed_over"] == 1
+    assert found.metrics["run/cost_in_the_end"] >= found.metrics["run/cost"]
+    assert "failed over" in ended.out
+
+
+def test_kills_of_the_command_line_are_counted_and_survived(tmp_path: Path) -> None:
+    ended = run(tmp_path, "experiment=kill_resume", "kills.kills=2")
+    assert ended.code == 0, ended.err
+    found = read_result(tmp_path / "run" / "results.json")
+    assert found.metrics["test/kills_survived"] == found.metrics["test/kills"] >= 2
+    assert found.metrics["test/tasks_not_once"] == 0
+
+
 def test_help_lists_the_tasks_and_the_experiments(tmp_path: Path) -> None:
     ended = call(main, "sky-broker", tmp_path, "--help")
     assert ended.code == 0
@@ -157,4 +178,4 @@ def test_the_real_catalogs_and_grid_are_planned_on(tmp_path: Path) -> None:
     assert ended.code == 0, ended.err
     found = read_result(tmp_path / "run" / "results.json")
     assert found.metrics["plan/gap"] == 0
-    assert found.dataset is not None and len(found.dataset.sha256) == 5
+    assert found.dataset is not None and len(found.dataset.sha256) == 7

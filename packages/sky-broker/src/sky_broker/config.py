@@ -116,6 +116,42 @@ class BruteConfig:
 
 
 @dataclass
+class ExecutionConfig:
+    """task=run: a plan carried out on this machine, a folder and processes for each region.
+
+    Attributes:
+        demonstrate: let task=optimize carry an embedded job out as well.
+        outage: location whose machines go away when the last task starts; "last" is the place of that task, null is none.
+        refusals: so many starts find no machine.
+        preemptions: so many machines are taken away while they work.
+        patience: so many failures of a place bar it, and what is left is placed anew.
+        errors: so many errors of a task's own end the run.
+        first_wait: seconds before the second try; twice as long before each one after.
+    """
+
+    demonstrate: bool = True
+    outage: str | None = "last"
+    refusals: int = 0
+    preemptions: int = 0
+    patience: int = 2
+    errors: int = 3
+    first_wait: float = 0.05
+
+
+@dataclass
+class KillConfig:
+    """task=kills: brokers killed at random points.
+
+    Attributes:
+        kills: at least so many.
+        longest: seconds until the first kill of a run, at most.
+    """
+
+    kills: int = 50
+    longest: float = 0.8
+
+
+@dataclass
 class Config(RunConfig):
     """All options of `sky-broker`."""
 
@@ -126,6 +162,8 @@ class Config(RunConfig):
     solver: SolverConfig = field(default_factory=SolverConfig)
     sweep: SweepConfig = field(default_factory=SweepConfig)
     brute: BruteConfig = field(default_factory=BruteConfig)
+    kills: KillConfig = field(default_factory=KillConfig)
+    execution: ExecutionConfig = field(default_factory=ExecutionConfig)
     transfer: TransferConfig = field(default_factory=TransferConfig)
     spot: SpotConfig = field(default_factory=SpotConfig)
     objects: ObjectConfig = field(default_factory=ObjectConfig)

@@ -17,24 +17,22 @@ from offprints.tables import show
 from sky_broker import plots_plan
 from sky_broker.baselines import cost_of, greedy, in_order, one_place, per_cloud_egress
 from sky_broker.candidates import EmptySet
-from sky_broker.catalog import Catalog
-from sky_broker.compatibility import CompatibilitySet
-from sky_broker.config import Config, JobConfig
+from sky_broker.config import Config
 from sky_broker.job import Job
-from sky_broker.jobs import load_job, scaled
+from sky_broker.jobs import embedded_jobs, scaled
 from sky_broker.model import Sky
-from sky_broker.network import NetworkGrid
-from sky_broker.optimize import best_plan, optimize, within
+from sky_broker.optimize import NoPlan, best_plan, optimize, within
+from sky_broker.options import job_of_options, sky_of_options
 from sky_broker.page import page
 from sky_broker.pareto import pareto
-from sky_broker.places import check_residency
 from sky_broker.plan import Plan
+from sky_broker.run_task import carry_out
 from sky_broker.solve import Infeasible
 
 
 def optimize_task(config: Config, run: Run) -> Results:
     """Place a job, prove the plan, and set it beside one cloud, simpler ways to choose and peering."""
-    sky, job = _sky(config, run), _job(config.job)
+    sky, job = sky_of_options(config, run), job_of_options(config.job)
     solver = config.solver
     plan = optimize(job, sky, solver.objective, solver.method, solver.time_limit)
     show(_tasks(plan), f"{job.name}: ${plan.cost:,.2f}, of which egress ${plan.egress:,.2f}")
@@ -59,12 +57,21 @@ def optimize_task(config: Config, run: Run) -> Results:
     }
     if any(item.gb for item in job.datasets.values()):
         metrics |= _sweep(config, job, sky, run)[0]
-    return Results(metrics, {"plan": plan.to_dict(), "why": why.splitlines()})
+    details: dict[str, Any] = {"plan": plan.to_dict(), "why": why.splitlines()}
+    # Jobs of users have commands of their own, which task=run is for.
+    if config.execution.demonstrate and config.job.file in embedded_jobs():
+        try:
+            carried, happened = carry_out(job, sky, config.execution, run)
+            metrics, details = metrics | carried, details | happened
+        except NoPlan as error:
+            run.log.warning("The outage could not be survived: %s", error)
+            metrics["run/failed_over"] = 0.0
+    return Results(metrics, details)
 
 
 def pareto_task(config: Config, run: Run) -> Results:
     """The plans of a job that no other is better than in all objectives."""
-    sky, job = _sky(config, run), _job(config.job)
+    sky, job = sky_of_options(config, run), job_of_options(config.job)
     front = pareto(job, sky, config.solver.objectives, config.solver.most, config.solver.time_limit)
     table = pd.DataFrame(front.points, columns=list(front.objectives))
     table["places"] = [
@@ -86,7 +93,7 @@ def pareto_task(config: Config, run: Run) -> Results:
 
 def peering_task(config: Config, run: Run) -> Results:
     """One job with more and more data: what a broker saves against each home cloud, without and with peering."""
-    sky, job = _sky(config, run), _job(config.job)
+    sky, job = sky_of_options(config, run), job_of_options(config.job)
     metrics, rows = _sweep(config, job, sky, run)
     return Results(metrics, {"sweep": rows})
 
@@ -177,33 +184,6 @@ def _at_home(job: Job, location: str) -> Job:
     return replace(
         job, datasets={name: replace(item, location=location) for name, item in job.datasets.items()}
     )
-
-
-def _sky(config: Config, run: Run) -> Sky:
-    catalog = Catalog.load(config.catalog.source, cache=config.catalog.cache)
-    run.dataset(f"catalog {config.catalog.source}", catalog.report.sha256)
-    source = config.network.source
-    if source == "embedded":
-        grid = NetworkGrid.embedded()
-    else:
-        grid = NetworkGrid.from_skyplane(None if source == "skyplane" else source)
-    if config.network.peering:
-        grid = grid.with_peering(config.network.peering)
-    return Sky(catalog, grid, CompatibilitySet.embedded(), config.network.kwh_per_gb)
-
-
-def _job(options: JobConfig) -> Job:
-    job = load_job(options.file)
-    given: dict[str, Any] = {
-        name: getattr(options, name)
-        for name in ("budget", "deadline", "carbon")
-        if getattr(options, name) is not None
-    }
-    if options.clouds:
-        given["clouds"] = tuple(options.clouds)
-    if options.residency:
-        given["residency"] = check_residency(options.residency)
-    return replace(job, constraints=replace(job.constraints, **given))
 
 
 def _tasks(plan: Plan) -> pd.DataFrame:
