@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
+import random
 from pathlib import Path
 
 import numpy as np
@@ -106,11 +107,11 @@ class Erratic:
 def test_the_net_holds_whatever_falls_into_it(
     seed: int, overhead: float, work: float, slack: float, gap: int
 ) -> None:
-    random = np.random.default_rng(seed)
+    generator = np.random.default_rng(seed)
     unit = gap / HOUR
     deadline = (np.ceil(work + overhead) + slack) * unit
     given_job = SpotJob(work * unit, deadline, overhead * unit, gap)
-    available = random.random((50, given_job.ticks)) < random.random((50, 1))
+    available = generator.random((50, given_job.ticks)) < generator.random((50, 1))
     assert not simulate(Guarded(Erratic(seed)), available, given_job).late.any()
 
 
@@ -190,10 +191,10 @@ def test_a_policy_that_takes_what_is_not_there_is_a_bug() -> None:
 
 def test_policies_do_not_know_the_future() -> None:
     """Two pasts that agree give the same choices until they part."""
-    random = np.random.default_rng(3)
-    first = random.random((40, 30)) < 0.6
+    generator = np.random.default_rng(3)
+    first = generator.random((40, 30)) < 0.6
     second = first.copy()
-    second[:, 17:] = random.random((40, 13)) < 0.3
+    second[:, 17:] = generator.random((40, 13)) < 0.3
     for policy in SAFE:
         one, other = (
             simulate(policy, each, job(30, 20.0, 0.5), keep_schedule=True) for each in (first, second)
@@ -251,6 +252,24 @@ def test_ones_of_the_released_traces_are_nodes_that_could_be_had(name: str, shar
     trace = released_trace(f"aws-10-26-2022/{name}")
     assert trace.available().mean() == pytest.approx(share, abs=0.005)
     assert len(trace.nodes) == 3895 and trace.gap_seconds == 600
+
+
+@pytest.mark.real_data
+def test_sixty_starts_on_one_v100_cost_what_was_recorded() -> None:
+    data_folder("spot-traces")
+    trace = released_trace("aws-10-26-2022/us-west-2a_v100_1")
+    given_job = SpotJob(48, 52, 0.1, trace.gap_seconds)
+    drawn = random.Random(7)
+    starts = np.array([drawn.randrange(len(trace.nodes) - given_job.ticks) for _ in range(60)])
+    windows = trace.windows(starts, given_job.ticks)
+    costs = [
+        simulate(policy, windows, given_job).cost.mean()
+        for policy in (Greedy(), UniformProgress(), UniformProgress(hysteresis=False), LearntSpells())
+    ]
+    optimum = clairvoyant(windows, given_job).cost.mean()
+    assert costs[:3] == pytest.approx([97.4, 74.8, 66.9], abs=0.05)
+    assert optimum == pytest.approx(62.0, abs=0.05)
+    assert optimum < costs[3] < min(costs[:3])
 
 
 @pytest.mark.real_data
@@ -349,7 +368,7 @@ def test_the_shape_is_that_of_the_k80_traces() -> None:
 
 
 def test_what_is_learnt_of_spells_is_how_much_oftener_they_end() -> None:
-    random = np.random.default_rng(0)
+    generator = np.random.default_rng(0)
     gap, windows = 120.0, 60
     count = SpellCount(windows, gap, SHAPE, 0.0, (1.0, 1.0), 0.5)
     rates = SHAPE.scaled(2.0, 0.5)
@@ -358,7 +377,7 @@ def test_what_is_learnt_of_spells_is_how_much_oftener_they_end() -> None:
         count.see(now)
         assert np.array_equal(count.age, age)
         rate = np.where(now, np.array(rates.up)[level_of(age)], np.array(rates.down)[level_of(age)])
-        change = random.random(windows) < rate * gap / HOUR
+        change = generator.random(windows) < rate * gap / HOUR
         age = np.where(change, 0.0, age + gap / HOUR)
         now = now ^ change
     up, down = count.factors

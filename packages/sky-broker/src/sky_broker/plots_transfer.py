@@ -34,7 +34,10 @@ def paths(plan: TransferPlan) -> Figure:
         y = np.array([-middle, *[-level] * between, -middle])
         axes.plot(x, y, color=_GREY, linewidth=1 + 7 * path.gbps / widest, zorder=1, solid_capstyle="round")
         label = f"{path.gbps:.2f} Gbps, ${path.usd_per_gb:.4f}/GB"
-        axes.annotate(label, (x[1], -level), (0, 10), textcoords="offset points", ha="center")
+        below = len(path.locations) == 2 and level > middle
+        axes.annotate(
+            label, (x[1], -level), (0, -16 if below else 10), textcoords="offset points", ha="center"
+        )
         for relay, across in zip(path.locations[1:-1], x[1:-1], strict=False):
             _place(axes, relay, across, -level, plan.vms.get(relay, 0))
     for location, across in ((plan.source, 0.0), (plan.target, 1.0)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,7 +118,11 @@ def _windows(cell: Cell, options: SpotConfig) -> Bools:
         raise InputError(
             f"spot.starts={options.starts} windows of {cell.job.ticks} ticks in {cell.trace.name}, which has {len(cell.trace.nodes)}"
         )
-    starts = np.linspace(0, last, options.starts).astype(np.int64)
+    if options.draw is None:
+        starts = np.linspace(0, last, options.starts).astype(np.int64)
+    else:
+        drawn = random.Random(options.draw)
+        starts = np.array([drawn.randrange(last + 1) for _ in range(options.starts)])
     return cell.trace.windows(starts, cell.job.ticks, options.nodes)
 
 

@@ -19,7 +19,8 @@ class SpotConfig:
         overhead_minutes: one or several restarts.
         on_demand_usd: of a node for an hour.
         spot_usd: of a node for an hour.
-        starts: windows of each trace, evenly spread over it.
+        starts: windows of each trace.
+        draw: seed of starts that Python's random module draws; null spreads them evenly over the trace.
         optimum: also find the cheapest schedule of each window, which takes longest.
         up_factor: how often spells with a node end, over the shape of all zones, as the policy "learnt spells" believes at first.
         down_factor: the same of spells without.
@@ -37,6 +38,7 @@ class SpotConfig:
     on_demand_usd: float = 3.06
     spot_usd: float = 0.9731
     starts: int = 60
+    draw: int | None = None
     optimum: bool = True
     up_factor: float = 1.7
     down_factor: float = 1.0
