@@ -92,6 +92,20 @@ def test_messages_never_claim_more_than_the_optimum_and_never_strike_it_out(seed
     assert left is not None and left[0] == pytest.approx(found[0], rel=1e-9)
 
 
+def test_a_state_is_struck_out_only_if_every_plan_with_it_is_worse_than_the_best_seen() -> None:
+    struck = 0
+    for seed in range(40):
+        problem = random_problem(seed, tasks=6, states=5, locations=5, window=6, parents=5)
+        plans = all_plans(problem)
+        dual = ascend(energies(problem, 1.0, 0.0), sweeps=1)  # before the bound has met the value
+        for task, kept in enumerate(dual.kept):
+            for state in set(range(5)) - set(kept.tolist()):
+                least = plans.usd[plans.chosen[:, task] == state].min()
+                assert least > dual.value * (1 - 1e-9), (seed, task, state)
+                struck += 1
+    assert struck > 100
+
+
 @given(seeds)
 @settings(max_examples=40)
 def test_the_bound_of_the_messages_rises_with_every_sweep(seed: int) -> None:
