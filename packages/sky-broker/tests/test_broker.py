@@ -125,10 +125,10 @@ def test_a_task_with_an_error_of_its_own_ends_the_run_with_what_it_said(tmp_path
 
 def test_a_killed_broker_is_survived_with_each_task_ended_once(tmp_path: Path) -> None:
     rng, kills = random.Random(3), 0
-    for number in range(3):
-        kills += kill_and_resume(tmp_path / str(number), rng, 0.7)
+    for number in range(2):  # `experiment=kill_resume` does it fifty times
+        kills += kill_and_resume(tmp_path / str(number), rng, 0.5, growth=1.7)
         assert faults_of(tmp_path / str(number)) == []
-    assert kills >= 3
+    assert kills >= 2
 
 
 def test_a_task_that_outlives_its_broker_is_taken_over_and_not_run_again(tmp_path: Path, sky: Sky) -> None:

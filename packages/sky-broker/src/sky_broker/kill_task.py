@@ -64,13 +64,14 @@ def carry(folder: str) -> None:
         broker.run()
 
 
-def kill_and_resume(folder: Path, rng: random.Random, longest: float) -> int:
+def kill_and_resume(folder: Path, rng: random.Random, longest: float, growth: float = 1.15) -> int:
     """Start brokers on one state and kill each after a random time, until one comes to the end.
 
     Args:
         folder: of the run.
         rng: that chooses the times.
-        longest: seconds until a kill, at most; twice as long after each, so that a run ends.
+        longest: seconds until the first kill, at most.
+        growth: so many times as long after each, so that a run ends.
 
     Returns:
         How many were killed.
@@ -82,7 +83,7 @@ def kill_and_resume(folder: Path, rng: random.Random, longest: float) -> int:
     while True:
         broker = context.Process(target=carry, args=(str(folder),))
         broker.start()
-        broker.join(rng.uniform(0.0, longest * 1.15**kills))
+        broker.join(rng.uniform(0.0, longest * growth**kills))
         if broker.exitcode is None and broker.pid is not None:
             os.kill(broker.pid, signal.SIGKILL)
             broker.join()
