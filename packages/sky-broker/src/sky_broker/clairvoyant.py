@@ -92,17 +92,24 @@ def _forward(
     shape = (len(available), units + 1)
     best = np.full(shape, np.inf)  # over all modes: what a node could be started from
     best[:, 0] = 0.0
-    node = {
-        mode: np.full((len(gains), *shape), np.inf) for mode in (SPOT, ON_DEMAND)
-    }  # by ticks that are paid
+    node, spare = (
+        {mode: np.full((len(gains), *shape), np.inf) for mode in (SPOT, ON_DEMAND)} for _ in range(2)
+    )
     trail = np.full((job.ticks + 1 if keep else 0, *shape), np.inf)
+    most = gains[-1]
     for tick in range(job.ticks):
         if keep:
             trail[tick] = best
+        # Less than `low` cannot be finished any more, and more than `high` cannot be done yet.
+        low, high = max(0, units - (job.ticks - tick) * most), min(units, tick * most)
+        changed = slice(low, high + most + 1)
         for mode, price in _prices(job).items():
-            node[mode] = _tick(best, node[mode], gains, price)
-        node[SPOT][:, ~available[:, tick]] = np.inf
-        best = np.minimum(best, np.minimum(node[SPOT].min(axis=0), node[ON_DEMAND].min(axis=0)))
+            spare[mode][..., changed] = np.inf
+            _tick(best, node[mode], spare[mode], gains, price, low, high)
+            node[mode], spare[mode] = spare[mode], node[mode]
+        node[SPOT][:, ~available[:, tick], changed] = np.inf
+        for mode in (SPOT, ON_DEMAND):
+            np.minimum(best[:, changed], node[mode][..., changed].min(axis=0), out=best[:, changed])
     if keep:
         trail[-1] = best
     return best[:, -1], trail
@@ -113,24 +120,31 @@ def _prices(job: SpotJob) -> dict[int, float]:
     return {SPOT: job.spot_usd * hours, ON_DEMAND: job.on_demand_usd * hours}
 
 
-def _tick(best: Floats, node: Floats, gains: list[int], price: float) -> Floats:
-    """A tick of a mode: started from anything, or going on; by ticks that are paid afterwards."""
+def _tick(
+    best: Floats, node: Floats, after: Floats, gains: list[int], price: float, low: int, high: int
+) -> None:
+    """A tick of a mode, into `after`: started from anything, or going on; by ticks that are paid afterwards."""
     last = len(gains) - 1
-    after = np.full_like(node, np.inf)
-    _lower(after[min(1, last)], best, gains[0], price)
+    _lower(after[min(1, last)], best, gains[0], price, low, high)
     for paid, gain in enumerate(gains):
         if paid or not last:  # with restarts, no node has run for 0 ticks
-            _lower(after[min(paid + 1, last)], node[paid], gain, price)
-    return after
+            _lower(after[min(paid + 1, last)], node[paid], gain, price, low, high)
 
 
-def _lower(target: Floats, source: Floats, gain: int, price: float) -> None:
-    """Lower costs to those of the source, a tick of so much work later; work beyond the end is the end."""
+def _lower(target: Floats, source: Floats, gain: int, price: float, low: int, high: int) -> None:
+    """Lower costs to those of the source from `low` to `high`, a tick of so much work later; work beyond the end is the end."""
     size = target.shape[1]
     gain = min(gain, size - 1)
-    np.minimum(target[:, gain:], source[:, : size - gain] + price, out=target[:, gain:])
-    if gain:
-        np.minimum(target[:, -1], source[:, size - gain :].min(axis=1) + price, out=target[:, -1])
+    stop = min(high + 1, size - gain)
+    if stop > low:
+        np.minimum(
+            target[:, low + gain : stop + gain],
+            source[:, low:stop] + price,
+            out=target[:, low + gain : stop + gain],
+        )
+    beyond = source[:, max(low, stop) : high + 1]
+    if beyond.shape[1]:
+        np.minimum(target[:, -1], beyond.min(axis=1) + price, out=target[:, -1])
 
 
 def _backwards(trail: Floats, available: Bools, job: SpotJob, gains: list[int]) -> Modes:
