@@ -29,7 +29,7 @@ def recorded_json() -> Callable[[str], Any]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """How many random problems are held to all of their plans: `nox -s "tests(sky-broker)" -- --instances 5000`."""
+    """How many random problems are held to all of their plans: 5,000 with `nox -s "full(sky-broker)"`."""
     parser.addoption(
         "--instances", type=int, default=150, help="random placement problems to solve by brute force"
     )

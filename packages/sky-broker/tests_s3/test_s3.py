@@ -1,4 +1,4 @@
-"""Stores on S3, against moto's server on loopback; runs where s3fs and moto are installed."""
+"""Stores on S3, against moto's server on loopback: run by `nox -s "tests_with(sky-broker-s3)"`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import s3fs
+from moto import server
 
 from sky_broker.stores import CorruptObject, Residency, Store
-
-s3fs = pytest.importorskip("s3fs", reason="without s3fs, copies between S3 buckets are not tried")
-server = pytest.importorskip("moto.server", reason="without moto, copies between S3 buckets are not tried")
 
 MakeStore = Callable[[str, str], Store]
 
