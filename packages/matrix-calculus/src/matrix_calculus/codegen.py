@@ -18,6 +18,7 @@ from matrix_calculus.expression import (
     Elementwise,
     Identity,
     Node,
+    Pairing,
     Product,
     SizeOf,
     Sum,
@@ -29,7 +30,7 @@ from matrix_calculus.expression import (
 )
 from matrix_calculus.factoring import factored
 from matrix_calculus.functions import ELEMENTWISE
-from matrix_calculus.shapes import Size
+from matrix_calculus.shapes import Size, concrete, parts_of
 
 BACKENDS = ("numpy", "torch", "jax")
 _GUESS = 64  # elements along an axis of unknown size, when costs are compared
@@ -165,6 +166,9 @@ class _Writer:
             self.line(self._whole(node), node.key)
         elif isinstance(node, Identity):
             self.line(self._eye(node.size), node.key)
+        elif isinstance(node, Pairing):
+            first, second = self.length(node.first), self.length(node.second)
+            self.line(f"{self._eye(node.shape[0])}.reshape(-1, {first}, {second})", node.key)
         else:
             assert isinstance(node, Product)
             self._product(node)
@@ -176,6 +180,8 @@ class _Writer:
         for symbol in self.inputs.values():
             if size in symbol.shape:
                 return f"{self.input_name(symbol.name)}.shape[{symbol.shape.index(size)}]"
+        if len(parts_of(size)) > 1:
+            return " * ".join(self.length(one) for one in parts_of(size))
         raise InputError(
             f"the size {size} stands in the shape of no argument, so that a program cannot know it"
         )
@@ -313,7 +319,13 @@ class _Writer:
         """Multiply in pairs until one item is left; what is summed in one item alone is summed first."""
         if not items:
             return []
-        length = [size if isinstance(size, int) else self.guesses.get(size, _GUESS) for size in sizes]
+        guesses = {
+            one: self.guesses.get(one, _GUESS)
+            for size in sizes
+            for one in parts_of(size)
+            if isinstance(one, str)
+        }
+        length = concrete(sizes, guesses)
         items = [self._summed(item, items, free) for item in items]
         indices = [frozenset(item.indices) for item in items]
 

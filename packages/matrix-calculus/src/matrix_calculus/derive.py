@@ -16,7 +16,7 @@ from offprints.errors import InputError
 
 from matrix_calculus import codegen, printing
 from matrix_calculus.differentiate import derivative, structured
-from matrix_calculus.expression import Elementwise, Node, Symbol, Whole, order
+from matrix_calculus.expression import Elementwise, Node, Pairing, Symbol, Whole, order
 from matrix_calculus.functions import kink
 from matrix_calculus.indices import index_form
 from matrix_calculus.inference import Reading, read
@@ -158,6 +158,10 @@ class Derivation:
                 found.append(kink(node.function, node.power))
             elif self.wrt in node.symbols and isinstance(node, Whole):
                 found.append(_WHOLE_SAYS.get(node.function, ""))
+        if self.term is None and any(isinstance(node, Pairing) for node in order([self.tensor])):
+            found.append(
+                "π[i, k, l] is 1 where place i of a Kronecker product comes from the places k and l of its factors, and else 0"
+            )
         return tuple(dict.fromkeys(note for note in found if note))
 
     @cached_property
@@ -251,7 +255,7 @@ def derive(
     if kind in ("hessian", "hvp") and value.rank:
         raise InputError(f"the Hessian is that of a scalar; the expression is a {reading.term.shape}")
     if kind == "differential" and x.structure in ("symmetric", "diagonal"):
-        x = Symbol(x.name, x.shape, x.structure)
+        x = Symbol(x.name, x.shape, x.structure, x.row)
     plain = structured(derivative(value, x, mode), x, symmetric)
     inputs = [symbol(reading, name) for name in reading.symbols]
     row, tensor = False, plain
@@ -279,7 +283,7 @@ def _fresh(name: str, reading: Reading, x: Symbol) -> Symbol:
     taken = set(reading.symbols)
     while name in taken:
         name += "_"
-    return Symbol(name, x.shape, x.structure if x.structure != "constant" else "general")
+    return Symbol(name, x.shape, x.structure if x.structure != "constant" else "general", x.row)
 
 
 def laid_out(plain: Node, y: Shape, x: Shape, layout: str) -> tuple[bool, Node]:

@@ -19,6 +19,8 @@ from offprints.errors import InputError
 from matrix_calculus.expression import (
     Elementwise,
     Identity,
+    Label,
+    Labelled,
     Node,
     Product,
     Sum,
@@ -28,7 +30,7 @@ from matrix_calculus.expression import (
     order,
 )
 from matrix_calculus.functions import slope
-from matrix_calculus.products import Label, Labelled, add, depends, number, product, whole
+from matrix_calculus.products import add, depends, number, product, whole
 from matrix_calculus.shapes import Size
 
 Contribution: TypeAlias = "tuple[Node, Node]"

@@ -15,9 +15,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from matrix_calculus.expression import Elementwise, Identity, Node, Product, SizeOf, Sum, Symbol, Whole, order
+from matrix_calculus.expression import (
+    Elementwise,
+    Identity,
+    Node,
+    Pairing,
+    Product,
+    SizeOf,
+    Sum,
+    Symbol,
+    Whole,
+    order,
+)
 from matrix_calculus.inference import Reading, Typed
-from matrix_calculus.shapes import Size
+from matrix_calculus.shapes import Size, concrete
 
 Array = NDArray[Any]
 Values = Mapping[str, Any]
@@ -70,6 +81,9 @@ class _Torch:
         found: torch.Tensor = factors.diagonal().prod() * (1 - 2 * (swaps % 2))
         return found
 
+    def kron(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return torch.kron(a, b)
+
     def larger(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         return torch.where(a > b, a, b)
 
@@ -93,6 +107,9 @@ class _Exact:
     def power(self, z: Array, power: Fraction) -> Array:
         exponent = int(power) if power.denominator == 1 else mpmath.mpf(power.numerator) / power.denominator
         return _each(lambda one: one**exponent, z)
+
+    def kron(self, a: Array, b: Array) -> Array:
+        return np.asarray(np.kron(a, b), dtype=object)
 
     def inv(self, z: Array) -> Array:
         found = mpmath.inverse(mpmath.matrix(z.tolist()))
@@ -136,7 +153,7 @@ class _Walk:
         return found.reshape(tuple(self.length(size) for size in term.shape.sizes))
 
     def length(self, size: Size) -> int:
-        return size if isinstance(size, int) else self.sizes[size]
+        return concrete((size,), self.sizes)[0]
 
     def value(self, term: Typed) -> Any:
         shape = term.shape
@@ -221,6 +238,8 @@ class _Walk:
                 return one * number.function("abs", a).sum()
             case "norm2" | "frobenius":
                 return number.power(one * (a * a).sum(), Fraction(1, 2))
+            case "kron":
+                return number.kron(a, b)
             case "outer":
                 return a.reshape(-1, 1) * b.reshape(1, -1)
             case "inv":
@@ -254,7 +273,7 @@ def by_einsum(node: Node, values: Mapping[str, Array], sizes: Mapping[str, int])
         Object array of the node's shape.
     """
     exact = _Exact()
-    length: Callable[[Size], int] = lambda size: size if isinstance(size, int) else sizes[size]  # noqa: E731
+    length: Callable[[Size], int] = lambda size: concrete((size,), sizes)[0]  # noqa: E731
     done: dict[bytes, Any] = {}
     for one in order([node]):
         match one:
@@ -264,6 +283,9 @@ def by_einsum(node: Node, values: Mapping[str, Array], sizes: Mapping[str, int])
                 found = exact.number(length(one.size)).reshape(())
             case Identity():
                 found = exact.eye(length(one.size))
+            case Pairing():
+                shape = concrete(one.shape, sizes)
+                found = exact.eye(shape[0]).reshape(shape)
             case Sum():
                 found = sum(exact.number(c).reshape(()) * done[inner.key] for c, inner in one.terms)
             case Elementwise(function="pow"):

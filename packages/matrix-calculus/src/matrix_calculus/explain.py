@@ -130,25 +130,11 @@ class Transcript:
 
     def _dot(self, typed: Typed, operands: list[Term], wholly: Term) -> Term:
         """The paper's way with w·x: u = w ⊗ x, y = sum(u)."""
-        upright = [
-            Term("transpose", (one,)) if inner.shape.kind == "row" else one
-            for one, inner in zip(operands, typed.args, strict=True)
-        ]
-        upright = [
-            one.args[0].args[0] if one.op == "transpose" and one.args[0].op == "transpose" else one
-            for one in upright
-        ]
+        kinds = [inner.shape.kind for inner in typed.args]
+        upright = [_upright(one, kind) for one, kind in zip(operands, kinds, strict=True)]
         column = Shape("column", typed.args[1].shape.sizes)
         product = Typed(".*", typed.args, None, column, typed.at)
-        whole = [as_term(one) for one in typed.args]
-        whole = [
-            one.args[0]
-            if one.op == "transpose"
-            else Term("transpose", (one,))
-            if inner.shape.kind == "row"
-            else one
-            for one, inner in zip(whole, typed.args, strict=True)
-        ]
+        whole = [_upright(as_term(one), kind) for one, kind in zip(typed.args, kinds, strict=True)]
         inner = self._named(product, Term(".*", tuple(upright)), Term(".*", tuple(whole)))
         total = Typed("call", (product,), "sum", typed.shape, typed.at)
         return self._named(total, Term("call", (inner,), "sum"), wholly)
@@ -359,6 +345,13 @@ def stated(
     latex = f"{_left(left, kinds)} = {printing.latex(right, kinds)}"
     math = printing.mathml(right, kinds).replace(">", f"><mtext>{left} =\u00a0</mtext>", 1)
     return Step(kind, rule, section, statement, latex, math, shape, reason, error)
+
+
+def _upright(term: Term, kind: str) -> Term:
+    """A row as a column."""
+    if kind != "row":
+        return term
+    return term.args[0] if term.op == "transpose" else Term("transpose", (term,))
 
 
 def _is_dot(typed: Typed) -> bool:

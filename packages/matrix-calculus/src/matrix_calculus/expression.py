@@ -9,17 +9,20 @@ Source: Laue, Mitterreiter, Giesen, A Simple and Efficient Tensor Calculus (AAAI
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from hashlib import blake2b
 from typing import TypeAlias
 
-from matrix_calculus.shapes import Size
+from matrix_calculus.shapes import Size, parts_of, times_size
 
 Indices: TypeAlias = tuple[int, ...]
 Factor: TypeAlias = "tuple[Node, Indices]"
+Label: TypeAlias = Hashable
+"""A name of an axis while a product is made."""
+Labelled: TypeAlias = "tuple[Node, tuple[Label, ...]]"
 
 
 class Node:
@@ -68,15 +71,17 @@ class Symbol(Node):
         name: of it.
         shape: of it.
         structure: general, symmetric, diagonal or constant.
+        row: whether it is written as a row; it has one axis all the same.
     """
 
     name: str
     shape: tuple[Size, ...] = ()
     structure: str = "general"
+    row: bool = False
 
     @cached_property
     def key(self) -> bytes:  # type: ignore[override]
-        return digest("symbol", self.name, self.shape, self.structure)
+        return digest("symbol", self.name, self.shape, self.structure, self.row)
 
     @cached_property
     def symbols(self) -> frozenset[str]:
@@ -100,6 +105,27 @@ class Identity(Node):
     @cached_property
     def key(self) -> bytes:  # type: ignore[override]
         return digest("identity", self.size)
+
+
+@dataclass(frozen=True, eq=False)
+class Pairing(Node):
+    """π[i, k, l], 1 where place i of a Kronecker product comes from the places k and l of its factors, and else 0.
+
+    Attributes:
+        first: size of the axis of the first factor.
+        second: size of that of the second one, which runs faster.
+    """
+
+    first: Size
+    second: Size
+
+    @cached_property
+    def shape(self) -> tuple[Size, ...]:  # type: ignore[override]
+        return (times_size(self.first, self.second), self.first, self.second)
+
+    @cached_property
+    def key(self) -> bytes:  # type: ignore[override]
+        return digest("pairing", self.first, self.second)
 
 
 @dataclass(frozen=True, eq=False)
@@ -247,9 +273,10 @@ def sizes_of(roots: Iterable[Node]) -> Iterator[str]:
     seen: dict[str, None] = {}
     for node in order(roots):
         found = node.sizes if isinstance(node, Product) else node.shape
-        for size in (*found, *([node.size] if isinstance(node, SizeOf) else [])):
-            if isinstance(size, str):
-                seen.setdefault(size)
+        for whole in (*found, *([node.size] if isinstance(node, SizeOf) else [])):
+            for size in parts_of(whole):
+                if isinstance(size, str):
+                    seen.setdefault(size)
     yield from seen
 
 

@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Iterable
 from fractions import Fraction
 
-from matrix_calculus.expression import Elementwise, Factor, Node, Product, Sum, Whole, order
-from matrix_calculus.products import Label, add, elementwise, product, whole
+from matrix_calculus.expression import Elementwise, Factor, Label, Node, Product, Sum, Whole, order
+from matrix_calculus.products import add, elementwise, product, whole
 from matrix_calculus.shapes import Size
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from matrix_calculus.expression import Elementwise, Identity, Node, Product, Sum, Whole, order
+from matrix_calculus.expression import Elementwise, Identity, Node, Pairing, Product, Sum, Whole, order
 from matrix_calculus.notation import Form, forms_of
 from matrix_calculus.shapes import Size
 
@@ -37,7 +37,7 @@ def index_form(node: Node) -> tuple[IndexForm, dict[str, IndexForm]]:
     named: dict[bytes, str] = {}
     parts: dict[str, IndexForm] = {}
     for one in order([node]):
-        if one.key != node.key and one.key not in forms and not isinstance(one, Product | Sum):
+        if one.key != node.key and one.key not in forms and not isinstance(one, Pairing | Product | Sum):
             named[one.key] = f"T{len(named) + 1}"
             parts[named[one.key]] = _indexed_function(one, forms, named, parts)
     return _indexed(node, forms, named, parts), parts
@@ -85,8 +85,8 @@ def _letter(index: int) -> str:
 def _named(
     node: Node, forms: dict[bytes, Form], named: dict[bytes, str], parts: dict[str, IndexForm]
 ) -> Form | str:
-    if isinstance(node, Identity):
-        return "δ"
+    if isinstance(node, Identity | Pairing):
+        return "δ" if isinstance(node, Identity) else "π"
     if node.key in forms:
         return forms[node.key]
     if node.key not in named:

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import reduce
 
 from offprints.errors import InputError
 
 from matrix_calculus.functions import ALIASES, ELEMENTWISE
-from matrix_calculus.shapes import SCALAR, Declared, Shape, Size, Sizes, declaration
-from matrix_calculus.syntax import LanguageError, Term, parse
+from matrix_calculus.shapes import SCALAR, Declared, Shape, Size, Sizes, declaration, parts_of, times_size
+from matrix_calculus.syntax import LanguageError, Term, constant, parse
 
 _VECTORS = frozenset("uvwxyzpqr")
 _MOST_POWER = 64  # of a matrix
 _ARGUMENTS = {
     "sum": (1, 2), "mean": (1, 1), "tr": (1, 1), "trace": (1, 1), "det": (1, 1), "logdet": (1, 1), "inv": (1, 1), "diag": (1, 1),
-    "norm1": (1, 1), "norm2": (1, 1), "frobenius": (1, 1), "max": (2, 2), "min": (2, 2), "dot": (2, 2), "outer": (2, 2),
+    "norm1": (1, 1), "norm2": (1, 1), "frobenius": (1, 1), "max": (2, 2), "min": (2, 2), "dot": (2, 2), "outer": (2, 2), "kron": (2, 2),
     "softmax": (1, 1), "logsumexp": (1, 2), "sqrt": (1, 1), "ones": (1, 2), "zeros": (1, 2), "eye": (1, 1),
     **dict.fromkeys([*ELEMENTWISE, *ALIASES], (1, 1)),
 }  # fmt: skip
@@ -88,7 +89,9 @@ class Reading:
     def sizes(self) -> tuple[str, ...]:
         """All named sizes, in order of appearance."""
         shapes = [*self.symbols.values(), *(term.shape for term in self.term.walk())]
-        names = [size for shape in shapes for size in shape.sizes if isinstance(size, str)]
+        names = [
+            one for shape in shapes for size in shape.sizes for one in parts_of(size) if isinstance(one, str)
+        ]
         used = [term.name for term in self.term.walk() if term.op == "size" and not term.name.isdigit()]
         return tuple(dict.fromkeys([*names, *used]))
 
@@ -99,6 +102,19 @@ def declared(shape: Shape) -> str:
     return f"{kind}({', '.join(map(str, shape.sizes))})" if shape.sizes else kind
 
 
+def size_term(size: Size) -> Term:
+    """A size as a term of the language.
+
+    Args:
+        size: a number, a name, or a product.
+    """
+    made = [
+        Term("number", (), Fraction(one)) if isinstance(one, int) else Term("name", (), one)
+        for one in parts_of(size)
+    ]
+    return reduce(lambda one, other: Term("*", (one, other)), made)
+
+
 def as_term(typed: Typed, args: Sequence[Term] | None = None) -> Term:
     """A typed term as a term of the language.
 
@@ -107,10 +123,7 @@ def as_term(typed: Typed, args: Sequence[Term] | None = None) -> Term:
         args: what stands for its operands; None takes their own terms.
     """
     inner = tuple(as_term(one) for one in typed.args) if args is None else tuple(args)
-    sizes = [
-        Term("number", (), Fraction(s)) if isinstance(s, int) else Term("name", (), s)
-        for s in typed.shape.sizes
-    ]
+    sizes = [size_term(size) for size in typed.shape.sizes]
     match typed.op:
         case "size":
             return Term("name", (), typed.value)
@@ -156,31 +169,14 @@ def read(text: str | Term, symbols: Mapping[str, str] | None = None, wanted: tup
     return _Inference(text if isinstance(text, str) else "", declared).read(tree, wanted)
 
 
-def constant(term: Term) -> Fraction | None:
-    """The number that a term is, if it is made of small numbers alone."""
-    if term.op == "number":
-        return term.number
-    parts = [constant(one) for one in term.args]
-    if any(part is None for part in parts):
-        return None
-    values = [part for part in parts if part is not None]
-    if term.op == "neg":
-        return -values[0]
-    if term.op == "add":
-        return sum(values, Fraction(0))
-    if term.op == "*":
-        return values[0] * values[1]
-    if term.op == "/" and values[1] != 0:
-        return values[0] / values[1]
-    return None
-
-
 class _Inference:
     def __init__(self, text: str, declared: Mapping[str, Declared]) -> None:
         self.text = text
         self.sizes = Sizes()
         self.declared = declared
-        self.named = {s for one in declared.values() for s in one.sizes if isinstance(s, str)}
+        self.named = {
+            s for one in declared.values() for size in one.sizes for s in parts_of(size) if isinstance(s, str)
+        }
         for name in self.named & set(declared):
             raise InputError(f"{name} is declared as a {declared[name].kind} and stands for a size")
         self.guessed: dict[str, None] = {}
@@ -204,7 +200,11 @@ class _Inference:
             self.symbol(name, Term("name", value=name, at=0))
         every = [size for shape in self.symbols.values() for size in shape.sizes]
         every += [size for term in typed.walk() for size in term.shape.sizes]
-        self.sizes.settle(every, self.named | set(self.symbols))
+        apart = self.sizes.settle(every, self.named | set(self.symbols))
+        if apart is not None:
+            raise self.wrong(
+                f"a Kronecker product has the size {apart[1]}, and {apart[0]} is asked for", tree.at
+            )
         symbols = {name: self.sizes.shape(shape) for name, shape in self.symbols.items()}
         structures = {name: one.structure for name, one in self.declared.items()}
         return Reading(self.text, self._settled(typed), symbols, structures, tuple(self.guessed))
@@ -356,6 +356,13 @@ class _Inference:
         if name in ("tr", "det", "logdet", "inv"):
             self._square(args[0], name, at)
             return Typed("call", args, name, shape if name == "inv" else SCALAR, at)
+        if name == "kron":
+            if shape.kind == "scalar" or shape.kind != args[1].shape.kind:
+                raise self.clash("kron", shape, args[1].shape, at)
+            pairs = zip(shape.sizes, args[1].shape.sizes, strict=True)
+            return Typed(
+                "call", args, name, Shape(shape.kind, tuple(self.sizes.product(*pair) for pair in pairs)), at
+            )
         if name == "outer":
             if {one.shape.kind for one in args} <= {"column", "row"}:
                 return Typed(
@@ -378,18 +385,23 @@ class _Inference:
     def _filled(self, name: str, term: Term) -> Typed:
         sizes: list[Size] = []
         for one in term.args:
-            value = constant(one)
-            if one.op == "name" and one.name not in self.symbols:
-                sizes.append(one.name)
-                self.named.add(one.name)
-            elif value is not None and value.denominator == 1 and 1 <= value <= 10**6:
-                sizes.append(int(value))
-            else:
-                raise self.wrong(f"{name} takes sizes: names such as n, or numbers", one.at)
+            sizes.append(self._length(name, one))
         if name == "eye":
             return Typed("eye", (), None, Shape("matrix", (sizes[0], sizes[0])), term.at)
         shape = Shape("column", (sizes[0],)) if len(sizes) == 1 else Shape("matrix", (sizes[0], sizes[1]))
         return Typed("filled", (), Fraction(int(name == "ones")), shape, term.at)
+
+    def _length(self, name: str, term: Term) -> Size:
+        """A size that is written as an argument."""
+        value = constant(term)
+        if term.op == "name" and term.name not in self.symbols:
+            self.named.add(term.name)
+            return term.name
+        if value is not None and value.denominator == 1 and 1 <= value <= 10**6:
+            return int(value)
+        if term.op == "*":
+            return times_size(*(self._length(name, one) for one in term.args))
+        raise self.wrong(f"{name} takes sizes: names such as n, or numbers", term.at)
 
     def _reduced(self, name: str, term: Term) -> Typed:
         arg = self.typed(term.args[0])

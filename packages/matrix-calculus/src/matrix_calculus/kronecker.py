@@ -1,4 +1,4 @@
-"""Derivatives of more than two axes as one matrix: that of vec(f) by vec(X)', in Kronecker products.
+"""Kronecker products in what is written: of two factors, and of derivatives of more than two axes, as the matrix of vec(f) by vec(X)'.
 
 vec stacks the columns of a matrix, so that vec(A X B) = kron(B', A) vec(X). A term P[i,k] Q[j,l] of the derivative of f[i,j] by X[k,l] is
 kron(Q, P); a term P[i,l] Q[j,k] is kron(Q, P) K, where the commutation matrix K of X turns vec(X) into vec(X'); a factor in i and j
@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from matrix_calculus.expression import Factor, Node, Product, Sum
-from matrix_calculus.notation import Form, matrix_form, negated, number, scaled, times, turned
-from matrix_calculus.products import Label, product
+from matrix_calculus.expression import Factor, Label, Node, Pairing, Product, Sum
+from matrix_calculus.notation import Form, matrix_form, negated, number, scaled, size_form, times, turned
+from matrix_calculus.products import product
 from matrix_calculus.shapes import Size
 
 _Axes = tuple[int, ...]
@@ -76,7 +76,9 @@ class _Term:
         if turns:
             core = times(
                 core,
-                _call("commutation", _length(self.sizes[turns[0]]), "matrix", _length(self.sizes[turns[1]])),
+                _call(
+                    "commutation", size_form(self.sizes[turns[0]]), "matrix", size_form(self.sizes[turns[1]])
+                ),
             )
         if p.value == q.value == "eye" and not turns and (rows or columns):
             core = number(1)
@@ -96,6 +98,39 @@ class _Term:
         return turned(form) if axes[0] in self.x else form
 
 
+def paired_form(node: Product) -> Form | None:
+    """Two factors whose axes are paired, each by itself in matrix notation: kron of both; None where it is more than that.
+
+    Args:
+        node: a product with pairings among its factors.
+    """
+    pairs = {indices[0]: indices[1:] for one, indices in node.factors if isinstance(one, Pairing)}
+    if node.rank not in (1, 2) or sorted(pairs) != list(range(node.rank)):
+        return None
+    rest = [one for one in node.factors if not isinstance(one[0], Pairing)]
+    scalars, tensors = [one for one in rest if not one[1]], [one for one in rest if one[1]]
+    weight = matrix_form(product(scalars, (), {}, abs(node.coefficient)))
+    sides, seen = [], 0
+    for side in (0, 1):
+        axes = [pairs[axis][side] for axis in range(node.rank)]
+        within: set[int] = set()
+        touching = set(axes)
+        while touching != within:  # what is summed over with one of a side's factors is of that side
+            within = touching
+            touching = within.union(*(indices for _, indices in tensors if within & set(indices)))
+        its = [one for one in tensors if within & set(one[1])]
+        seen += len(its)
+        sides.append(matrix_form(product(its, axes, {index: node.sizes[index] for index in within})))
+    p, q = sides
+    if p is None or q is None or weight is None or seen != len(tensors):
+        return None
+    made = times(
+        weight,
+        Form("call", (p, q), "kron", ("column" if node.rank == 1 else "matrix"), p.symmetric and q.symmetric),
+    )
+    return negated(made) if node.coefficient < 0 else made
+
+
 def _connected(factors: list[Factor], axes: int) -> list[tuple[set[int], list[Factor]]]:
     """Factors that are summed over together, with the axes of the result that they have."""
     parts: list[tuple[set[int], list[Factor]]] = []
@@ -110,7 +145,3 @@ def _connected(factors: list[Factor], axes: int) -> list[tuple[set[int], list[Fa
 def _call(name: str, one: Form | None, kind: str = "column", other: Form | None = None) -> Form:
     assert one is not None
     return Form("call", (one,) if other is None else (one, other), name, kind)
-
-
-def _length(size: Size) -> Form:
-    return number(size) if isinstance(size, int) else Form("name", (), size)

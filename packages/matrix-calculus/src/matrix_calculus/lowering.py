@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from matrix_calculus.expression import Identity, Node, Symbol
+from matrix_calculus.expression import Identity, Labelled, Node, Pairing, Symbol
 from matrix_calculus.functions import ELEMENTWISE
 from matrix_calculus.inference import Reading, Typed
-from matrix_calculus.products import add, elementwise, number, product, size_of, times, transpose, whole
+from matrix_calculus.products import (
+    add,
+    elementwise,
+    number,
+    product,
+    size_of,
+    times,
+    transpose,
+    whole,
+)
 from matrix_calculus.shapes import Shape
 
 _HALF = Fraction(1, 2)
@@ -20,7 +29,8 @@ def symbol(reading: Reading, name: str) -> Symbol:
         reading: that knows it.
         name: of it.
     """
-    return Symbol(name, reading.symbols[name].sizes, reading.structures.get(name, "general"))
+    shape = reading.symbols[name]
+    return Symbol(name, shape.sizes, reading.structures.get(name, "general"), shape.kind == "row")
 
 
 def lower(reading: Reading, term: Typed | None = None) -> Node:
@@ -154,6 +164,8 @@ def _call(term: Typed, args: list[Node]) -> Node:
         case "norm2" | "frobenius":
             squares = product([(elementwise("pow", first, Fraction(2)), axes)], ())
             return elementwise("pow", squares, _HALF)
+        case "kron":
+            return _kronecker(args)
         case "outer":
             return product([(args[0], (0,)), (args[1], (1,))], (0, 1))
         case "logsumexp1":
@@ -161,6 +173,16 @@ def _call(term: Typed, args: list[Node]) -> Node:
         case "logsumexp" | "logsumexp2":
             return whole("logsumexp", first)
     return whole(name, first)
+
+
+def _kronecker(args: list[Node]) -> Node:
+    """Each pair of axes becomes one."""
+    factors: list[Labelled] = [
+        (one, tuple((name, axis) for axis in range(one.rank))) for name, one in zip("ik", args, strict=True)
+    ]
+    for axis, pair in enumerate(zip(args[0].shape, args[1].shape, strict=True)):
+        factors.append((Pairing(*pair), (axis, ("i", axis), ("k", axis))))
+    return product(factors, range(args[0].rank))
 
 
 def _over(term: Typed, one: Node, other: Node) -> Node:

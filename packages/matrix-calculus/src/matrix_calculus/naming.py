@@ -46,6 +46,12 @@ def rule_of(typed: Typed, local: Derivation, operand: str) -> tuple[str, str, st
         return "element by element", "", "each element of the matrix depends on the one at its place alone"
     if name in ("sum", "mean", "norm1", "norm2", "frobenius", "logsumexp", "tr"):
         return "vector sum reduction", "Vector sum reduction", "the derivative goes into the sum"
+    if name == "kron":
+        return (
+            "Kronecker product",
+            "",
+            "each element is a product of one of each factor, and so linear in both",
+        )
     if typed.op == "transpose":
         return "transpose", "", "the elements stay, their places turn"
     return f"derivative of {name}", "", "a rule of its own, beyond the paper"

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, reduce
 
 from matrix_calculus.expression import (
     Elementwise,
     Identity,
     Node,
+    Pairing,
     Product,
     SizeOf,
     Sum,
@@ -23,7 +24,7 @@ from matrix_calculus.expression import (
     order,
     symmetric,
 )
-from matrix_calculus.shapes import Size
+from matrix_calculus.shapes import Size, parts_of
 from matrix_calculus.syntax import Term
 
 _MOST_TERMS = 2_000  # of a formula
@@ -92,14 +93,20 @@ def _form(node: Node, forms: dict[bytes, Form]) -> Form | None:
     kind = _kind(node.rank)
     match node:
         case Symbol():
+            if node.row:
+                return turned(Form("name", (), node.name, "row"))
             return Form("name", (), node.name, kind, symmetric(node))
         case SizeOf():
             return Form("name", (), str(node.size))
         case Identity():
-            return Form("call", (_size(node.size),), "eye", "matrix", True)
+            return Form("call", (size_form(node.size),), "eye", "matrix", True)
         case Sum():
             return _sum(node, forms)
         case Product():
+            if any(isinstance(one, Pairing) for one, _ in node.factors):
+                from matrix_calculus.kronecker import paired_form
+
+                return paired_form(node)
             return _Network(node, forms).form() if all(one.key in forms for one, _ in node.factors) else None
         case Elementwise():
             inner = forms.get(node.argument.key)
@@ -122,12 +129,18 @@ def number(value: Fraction | int) -> Form:
     return Form("number", (), value)
 
 
-def _size(size: Size) -> Form:
-    return number(size) if isinstance(size, int) else Form("name", (), size)
+def size_form(size: Size) -> Form:
+    """A number, a name, or a product of these.
+
+    Args:
+        size: any.
+    """
+    made = [number(one) if isinstance(one, int) else Form("name", (), one) for one in parts_of(size)]
+    return reduce(lambda one, other: Form("*", (one, other)), made)
 
 
 def _filled(shape: Sequence[Size], name: str = "ones") -> Form:
-    return Form("call", tuple(_size(size) for size in shape), name, _kind(len(shape)))
+    return Form("call", tuple(size_form(size) for size in shape), name, _kind(len(shape)))
 
 
 def _elementwise(node: Elementwise, inner: Form, forms: dict[bytes, Form]) -> Form:
@@ -331,7 +344,7 @@ class _Network:
             if self.node.rank != 2 or len(self.items) > 1:
                 return None
             if not self.items:
-                return Form("call", (_size(shape[0]),), "eye", "matrix", True)
+                return Form("call", (size_form(shape[0]),), "eye", "matrix", True)
             return Form("call", (self.items[0].form,), "diag", "matrix", True)
         if self.node.rank == 0:
             return number(1)

@@ -7,16 +7,17 @@ are defined.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from itertools import count
-from typing import TypeAlias
 
 from matrix_calculus.exact import exact, folded, raised
 from matrix_calculus.expression import (
     Elementwise,
     Factor,
     Identity,
+    Label,
+    Labelled,
     Node,
     Product,
     SizeOf,
@@ -28,10 +29,8 @@ from matrix_calculus.expression import (
     order,
     symmetric,
 )
-from matrix_calculus.shapes import Size
-
-Label: TypeAlias = Hashable
-Labelled: TypeAlias = "tuple[Node, tuple[Label, ...]]"
+from matrix_calculus.pairings import unpaired
+from matrix_calculus.shapes import Size, parts_of
 
 # A product inside a product is opened while it is short. Longer ones stay shared: a network of depth d keeps O(d) nodes.
 _MOST_OPENED = 8
@@ -46,7 +45,8 @@ def number(value: Fraction | int, shape: Sequence[Size] = ()) -> Node:
 
 def size_of(size: Size) -> Node:
     """A size as a number."""
-    return number(size) if isinstance(size, int) else SizeOf(size)
+    factors = [number(one) if isinstance(one, int) else SizeOf(one) for one in parts_of(size)]
+    return factors[0] if len(factors) == 1 else times(*factors)
 
 
 def times(*factors: Node) -> Node:
@@ -85,6 +85,7 @@ def product(
             deltas.append((label, fresh))
     if scale == 0:
         return number(0, [known[label] for label in result])
+    opened = unpaired(opened, deltas, result, live)
     opened, kept, live = _without_deltas(opened, deltas, result, live)
     gathered, again = _gathered(opened, result)
     gathered += [(Identity(known[i]), (i, j)) for i, j in kept]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,13 +11,13 @@ from itertools import chain, count
 from offprints.errors import InputError
 
 Size = int | str
-"""A number, or a name; names that begin with ? are not settled yet."""
+"""A number, a name, or names and numbers with * between them; names that begin with ? are not settled yet."""
 
 STRUCTURES = ("general", "symmetric", "diagonal", "constant")
 KINDS = {"scalar": 0, "vector": 1, "column": 1, "row": 1, "matrix": 2}
 _DECLARED = re.compile(
     r"\s*(?:(?P<structure>symmetric|diagonal|constant)\s+)?(?P<kind>scalar|vector|row|matrix)\s*"
-    r"(?:\(\s*(?P<sizes>\w+(?:\s*,\s*\w+)?)\s*\))?\s*"
+    r"(?:\(\s*(?P<sizes>[\w*]+(?:\s*,\s*[\w*]+)?)\s*\))?\s*"
 )
 
 
@@ -131,7 +132,34 @@ def declarations(text: str) -> dict[str, str]:
     return found
 
 
+def parts_of(size: Size) -> tuple[Size, ...]:
+    """The factors of a size: (m, p) of "m*p", and else the size alone.
+
+    Args:
+        size: any.
+    """
+    if isinstance(size, int) or "*" not in size:
+        return (size,)
+    return tuple(int(one) if one.isdecimal() else one for one in size.split("*"))
+
+
+def times_size(*sizes: Size) -> Size:
+    """The product of sizes: a number, or a name such as "m*p".
+
+    Args:
+        sizes: its factors.
+    """
+    factors = [one for size in sizes for one in parts_of(size)]
+    numbers = math.prod(one for one in factors if isinstance(one, int))
+    names = [one for one in factors if isinstance(one, str)]
+    if not names:
+        return numbers
+    return "*".join([*([str(numbers)] if numbers != 1 else []), *names])
+
+
 def _size(name: str, text: str) -> Size:
+    if "*" in text:
+        return times_size(*(_size(name, one.strip()) for one in text.split("*")))
     if text.isascii() and text.isdecimal():
         if not 1 <= int(text[:9]) <= 10**6:
             raise InputError(f"{name}: the size {text[:20]} is not between 1 and 1,000,000")
@@ -147,11 +175,18 @@ class Sizes:
 
     parent: dict[Size, Size] = field(default_factory=dict)
     count: int = 0
+    products: list[tuple[Size, tuple[Size, ...]]] = field(default_factory=list)
 
     def unknown(self) -> Size:
         """A size that nothing is known of yet."""
         self.count += 1
         return f"?{self.count}"
+
+    def product(self, *sizes: Size) -> Size:
+        """A size that is the product of others, which may not be settled yet."""
+        made = self.unknown()
+        self.products.append((made, sizes))
+        return made
 
     def find(self, size: Size) -> Size:
         """What a size stands for."""
@@ -176,14 +211,25 @@ class Sizes:
         """A shape with what its sizes stand for."""
         return Shape(shape.kind, tuple(self.find(size) for size in shape.sizes))
 
-    def settle(self, sizes: Iterable[Size], taken: Iterable[str]) -> None:
-        """Give the unknown ones among `sizes` names, in their order."""
+    def settle(self, sizes: Iterable[Size], taken: Iterable[str]) -> tuple[Size, Size] | None:
+        """Give the unknown ones among `sizes` names, in their order, and products their factors.
+
+        Returns:
+            A size and the product that it should be and is not, if there are such.
+        """
+        sizes = list(sizes)
         used = {*taken, *(s for s in map(self.find, sizes) if isinstance(s, str))}
         names = (name for name in chain("nmkpqrst", (f"n{i}" for i in count(1))) if name not in used)
-        for size in sizes:
+        made = {self.find(one) for one, _ in self.products}
+        for size in [*sizes, *(one for _, factors in self.products for one in factors)]:
             found = self.find(size)
-            if isinstance(found, str) and found.startswith("?"):
+            if isinstance(found, str) and found.startswith("?") and found not in made:
                 self.parent[found] = next(names)
+        for size, factors in self.products:  # inner ones come first
+            whole = times_size(*map(self.find, factors))
+            if not self.same(size, whole):
+                return self.find(size), whole
+        return None
 
 
 def concrete(sizes: Iterable[Size], given: Mapping[str, int]) -> tuple[int, ...]:
@@ -193,4 +239,6 @@ def concrete(sizes: Iterable[Size], given: Mapping[str, int]) -> tuple[int, ...]
         sizes: names and numbers.
         given: a number for each name.
     """
-    return tuple(size if isinstance(size, int) else given[size] for size in sizes)
+    return tuple(
+        math.prod(one if isinstance(one, int) else given[one] for one in parts_of(size)) for size in sizes
+    )

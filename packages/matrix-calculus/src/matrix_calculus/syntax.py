@@ -231,3 +231,26 @@ def _bounded(term: Term, text: str) -> None:
         if depth > _MOST_LEVELS:
             raise LanguageError(f"more than {_MOST_LEVELS} operators, each inside the next", text, one.at)
         waiting.extend((inner, depth + 1) for inner in one.args)
+
+
+def constant(term: Term) -> Fraction | None:
+    """The number that a term is, if it is made of small numbers alone.
+
+    Args:
+        term: any.
+    """
+    if term.op == "number":
+        return term.number
+    parts = [constant(one) for one in term.args]
+    if any(part is None for part in parts):
+        return None
+    values = [part for part in parts if part is not None]
+    if term.op == "neg":
+        return -values[0]
+    if term.op == "add":
+        return sum(values, Fraction(0))
+    if term.op == "*":
+        return values[0] * values[1]
+    if term.op == "/" and values[1] != 0:
+        return values[0] / values[1]
+    return None
