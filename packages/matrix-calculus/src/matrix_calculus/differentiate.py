@@ -26,11 +26,12 @@ from matrix_calculus.expression import (
     Sum,
     Symbol,
     Whole,
+    depends,
     is_zero,
     order,
 )
 from matrix_calculus.functions import slope
-from matrix_calculus.products import add, depends, number, product, whole
+from matrix_calculus.products import add, number, product, whole
 from matrix_calculus.shapes import Size
 
 Contribution: TypeAlias = "tuple[Node, Node]"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -102,6 +103,7 @@ class Transcript:
         self.left = left or found.name
         self.symbols = found.reading.declarations
         self.kinds = {name: shape.kind for name, shape in found.reading.symbols.items()}
+        self._step = partial(stated, kinds=self.kinds)
         self.values: dict[str, Node] = {}  # of the variables, in the symbols of the expression
         self.variables: list[_Variable] = []
         self.known: dict[Term, str] = {}
@@ -297,19 +299,6 @@ class Transcript:
             whole, dark, lit, z = map(np.asarray, program(*next(drawn).values()))
             worst = max(worst, relative(whole, lit if z > 0 else dark))
         return worst
-
-    def _step(
-        self,
-        kind: str,
-        rule: str,
-        section: str,
-        left: str,
-        right: Term | str,
-        shape: str,
-        reason: str,
-        error: float,
-    ) -> Step:
-        return stated(kind, rule, section, left, right, shape, reason, error, self.kinds)
 
 
 def stated(

@@ -292,6 +292,11 @@ def is_zero(node: Node) -> bool:
     return is_number(node) == 0
 
 
+def depends(node: Node, symbol: Symbol) -> bool:
+    """Whether a node has a symbol in it."""
+    return symbol.name in node.symbols
+
+
 def symmetric(node: Node) -> bool:
     """Whether a square matrix equals its transpose, by its form."""
     if node.rank != 2 or node.shape[0] != node.shape[1]:

@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Iterable
 from fractions import Fraction
 
-from matrix_calculus.expression import Elementwise, Factor, Label, Node, Product, Sum, Whole, order
-from matrix_calculus.products import add, elementwise, product, whole
+from matrix_calculus.expression import Factor, Label, Node, Product, Sum, order
+from matrix_calculus.products import add, product, rebuilt
 from matrix_calculus.shapes import Size
 
 
@@ -25,18 +25,10 @@ def factored(roots: Iterable[Node]) -> list[Node]:
     roots = list(roots)
     done: dict[bytes, Node] = {}
     for node in order(roots):
-        if all(done[one.key] is one for one in node.inner) and not isinstance(node, Sum):
-            done[node.key] = node
-        elif isinstance(node, Sum):
+        if isinstance(node, Sum):
             done[node.key] = _taken_out([(scale, done[one.key]) for scale, one in node.terms], node)
-        elif isinstance(node, Elementwise):
-            done[node.key] = elementwise(node.function, done[node.argument.key], node.power)
-        elif isinstance(node, Whole):
-            done[node.key] = whole(node.function, done[node.argument.key])
         else:
-            assert isinstance(node, Product)
-            factors = [(done[one.key], indices) for one, indices in node.factors]
-            done[node.key] = product(factors, range(node.rank), dict(enumerate(node.sizes)), node.coefficient)
+            done[node.key] = node if all(done[one.key] is one for one in node.inner) else rebuilt(node, done)
     return [done[root.key] for root in roots]
 
 

@@ -415,6 +415,24 @@ def whole(function: str, argument: Node) -> Node:
     return Whole(function, argument)
 
 
+def rebuilt(node: Node, parts: Mapping[bytes, Node]) -> Node:
+    """A node made again of other parts.
+
+    Args:
+        node: a sum, a function or a product.
+        parts: key of each of its parts -> what stands in its place.
+    """
+    if isinstance(node, Sum):
+        return add([(scale, parts[one.key]) for scale, one in node.terms], node.shape)
+    if isinstance(node, Elementwise):
+        return elementwise(node.function, parts[node.argument.key], node.power)
+    if isinstance(node, Whole):
+        return whole(node.function, parts[node.argument.key])
+    assert isinstance(node, Product)
+    factors = [(parts[one.key], indices) for one, indices in node.factors]
+    return product(factors, range(node.rank), dict(enumerate(node.sizes)), node.coefficient)
+
+
 def substituted(root: Node, values: Mapping[str, Node]) -> Node:
     """An expression with other expressions in the place of symbols.
 
@@ -426,21 +444,6 @@ def substituted(root: Node, values: Mapping[str, Node]) -> Node:
     for node in order([root]):
         if not node.symbols & values.keys():
             done[node.key] = node
-        elif isinstance(node, Symbol):
-            done[node.key] = values[node.name]
-        elif isinstance(node, Sum):
-            done[node.key] = add([(scale, done[one.key]) for scale, one in node.terms], node.shape)
-        elif isinstance(node, Elementwise):
-            done[node.key] = elementwise(node.function, done[node.argument.key], node.power)
-        elif isinstance(node, Whole):
-            done[node.key] = whole(node.function, done[node.argument.key])
         else:
-            assert isinstance(node, Product)
-            factors = [(done[one.key], indices) for one, indices in node.factors]
-            done[node.key] = product(factors, range(node.rank), dict(enumerate(node.sizes)), node.coefficient)
+            done[node.key] = values[node.name] if isinstance(node, Symbol) else rebuilt(node, done)
     return done[root.key]
-
-
-def depends(node: Node, symbol: Symbol) -> bool:
-    """Whether a node has a symbol in it."""
-    return symbol.name in node.symbols
