@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from offprints.testing import recorded_file
 
 settings.register_profile("offprints", deadline=None)  # a test states a fact, not a time
 settings.load_profile("offprints")
@@ -17,15 +17,8 @@ settings.load_profile("offprints")
 
 @pytest.fixture
 def recorded_json() -> Callable[[str], Any]:
-    """Name -> what a JSON file of recorded cases holds; skips, naming the file, where it is not there."""
-
-    def load(name: str) -> Any:
-        path = Path(os.environ.get("OFFPRINTS_PARITY", "$OFFPRINTS_PARITY")) / "sky-broker" / name
-        if not path.is_file():
-            pytest.skip(f"no recorded reference numbers at {path}")
-        return json.loads(path.read_text(encoding="utf-8"))
-
-    return load
+    """Name -> what a JSON file of recorded cases holds."""
+    return lambda name: json.loads(recorded_file("sky-broker", name).read_text(encoding="utf-8"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

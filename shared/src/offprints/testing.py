@@ -41,8 +41,8 @@ def cuda() -> torch.device:
     return torch.device("cuda", 0)
 
 
-def recorded(slug: str, name: str) -> Arrays:
-    """The arrays of a recorded case of $OFFPRINTS_PARITY/<slug>; skips the test, naming the file, where it is not there.
+def recorded_file(slug: str, name: str) -> Path:
+    """$OFFPRINTS_PARITY/<slug>/<name>; skips the test, naming it, where it is not there: reference numbers are not part of a checkout.
 
     Args:
         slug: of the package.
@@ -51,7 +51,17 @@ def recorded(slug: str, name: str) -> Arrays:
     path = Path(os.environ.get("OFFPRINTS_PARITY", "$OFFPRINTS_PARITY")) / slug / name
     if not path.is_file():
         pytest.skip(f"no recorded reference numbers at {path}")
-    with np.load(path, allow_pickle=False) as found:
+    return path
+
+
+def recorded(slug: str, name: str) -> Arrays:
+    """The arrays of a recorded case; see `recorded_file`.
+
+    Args:
+        slug: of the package.
+        name: of the file, with its ending.
+    """
+    with np.load(recorded_file(slug, name), allow_pickle=False) as found:
         return dict(found)
 
 
