@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import multiprocessing
 import os
@@ -11,6 +12,8 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
+
+import torch
 
 
 class Fork:
@@ -25,15 +28,18 @@ class Fork:
     """
 
     def __init__(self, words: Sequence[str], output: Path) -> None:
-        main, arguments = _program(list(words))
+        _program(list(words))
         for name in ("offprints.gpu", "lightning_fabric", "hydra"):
             importlib.import_module(name)  # here, once, and not in every fork
-        context = multiprocessing.get_context("fork")
-        self._process = context.Process(target=_run, args=(main, arguments, output))
+        # Where torch sees a GPU, what this process has differentiated keeps a fork from doing so: there it is a new process.
+        how = "spawn" if torch.cuda.is_available() else "fork"
+        context = multiprocessing.get_context(how)
+        self._process = context.Process(target=_run, args=(list(words), output))
         self._process.start()
         assert self._process.pid is not None
         self.pid = self._process.pid
-        os.setpgid(self.pid, self.pid)  # here and in the fork: neither knows who comes first
+        with contextlib.suppress(PermissionError):  # a new process that has begun has done it
+            os.setpgid(self.pid, self.pid)  # here and in the fork: neither knows who comes first
 
     @property
     def returncode(self) -> int | None:
@@ -62,8 +68,9 @@ def _program(words: list[str]) -> tuple[Callable[[], object], list[str]]:
     raise ValueError(f"{words[0]} is no console script; give one, or python -m module")
 
 
-def _run(main: Callable[[], object], arguments: list[str], output: Path) -> None:
+def _run(words: list[str], output: Path) -> None:
     os.setpgid(0, 0)
+    main, arguments = _program(words)
     with output.open("a", buffering=1) as file:
         for descriptor in (1, 2):
             os.dup2(file.fileno(), descriptor)

@@ -38,7 +38,7 @@ def test_the_loss_and_its_gradient(cuda: torch.device, options: dict, rows: int,
     x, y = drawn(rows, dtype)
     found = []
     for device in ("cpu", cuda):
-        free = x.to(device).requires_grad_()
+        free = x.to(device).detach().requires_grad_()
         loss = supcon_loss(free, y.to(device), **options)
         loss.backward()
         found.append((loss.detach().cpu(), free.grad.cpu()))
