@@ -20,6 +20,7 @@ from sky_broker import gcp_hosts
 from sky_broker.catalog_csv import CsvFile
 
 Ints = NDArray[np.int64]
+Codes = NDArray[np.int32]
 Floats = NDArray[np.float64]
 NAMES = ("accelerator", "instance_type", "location", "zone")
 NUMBERS = ("count", "vcpus", "memory_gib", "usd", "spot_usd")
@@ -71,7 +72,7 @@ class Report:
 class _Rows:
     """Columns of one length; names are codes into a list of their own."""
 
-    names: dict[str, Ints]
+    names: dict[str, Codes]
     numbers: dict[str, Floats]
     spelled: dict[str, list[str]]
 
@@ -121,10 +122,10 @@ def _decoded(cloud: str, table: pa.Table) -> _Rows:
     ):
         if theirs in table.column_names:
             column = table[theirs].chunk(0)
-            names[ours] = column.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64) + 1
+            names[ours] = column.indices.fill_null(-1).to_numpy(zero_copy_only=False) + np.int32(1)
             spelled[ours] = ["", *column.dictionary.to_pylist()]
         else:
-            names[ours], spelled[ours] = np.zeros(table.num_rows, np.int64), [""]
+            names[ours], spelled[ours] = np.zeros(table.num_rows, np.int32), [""]
     spelled["location"] = [f"{cloud}:{region}" if region else "" for region in spelled["location"]]
     numbers = {
         ours: table[theirs].to_numpy()
@@ -200,12 +201,12 @@ def _joined(parts: Sequence[_Rows]) -> _Rows:
     if len(parts) == 1:
         return parts[0]
     spelled: dict[str, list[str]] = {}
-    names: dict[str, Ints] = {}
+    names: dict[str, Codes] = {}
     for name in NAMES:
         code: dict[str, int] = {"": 0}
         columns = []
         for part in parts:
-            new = np.array([code.setdefault(word, len(code)) for word in part.spelled[name]], np.int64)
+            new = np.array([code.setdefault(word, len(code)) for word in part.spelled[name]], np.int32)
             columns.append(new[part.names[name]])
         spelled[name], names[name] = list(code), np.concatenate(columns)
     numbers = {name: np.concatenate([part.numbers[name] for part in parts]) for name in NUMBERS}
@@ -214,7 +215,11 @@ def _joined(parts: Sequence[_Rows]) -> _Rows:
 
 def _once(rows: _Rows, report: Report) -> _Rows:
     """In order, each offer once."""
-    columns = [rows.names["accelerator"], _counts(rows), *(rows.names[name] for name in NAMES[1:])]
+    columns: list[Ints | Codes] = [
+        rows.names["accelerator"],
+        _counts(rows),
+        *(rows.names[name] for name in NAMES[1:]),
+    ]
     key = np.zeros(len(rows), np.int64)
     for column in columns:
         key = key * (int(column.max(initial=0)) + 1) + column

@@ -85,11 +85,13 @@ class _Reader:
     stream: BinaryIO
     repaired: int = 0
     tails: dict[bytes, int] = field(default_factory=dict)  # surplus -> the line that it was first seen in
+    parsed: int = 0  # bytes before the block at hand
 
     def __post_init__(self) -> None:
         self.digest = hashlib.sha256()
         header = self.stream.readline()
         self.digest.update(header)
+        self.parsed = len(header)
         self.carriage = header.endswith(b"\r\n")
         self.header = [name.strip().strip('"') for name in header.decode("utf-8-sig").split(",")]
         if header.strip() == b"":
@@ -101,10 +103,7 @@ class _Reader:
             raise InputError(f"{self.path}: a column stands twice in {', '.join(self.header)}")
 
     def table(self) -> pa.Table:
-        line, tables = 2, []
-        for block in self._blocks():
-            tables.append(self._parsed(block, line))
-            line += block.count(b"\n")
+        tables = [self._parsed(block) for block in self._blocks()]
         if not tables:
             raise InputError(f"{self.path} has no rows")
         table = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
@@ -120,13 +119,14 @@ class _Reader:
             if end:
                 block = rest + chunk[:end]
                 yield block.replace(b"\r\n", b"\n") if self.carriage else block
+                self.parsed += len(block)
                 rest = chunk[end:]
             else:
                 rest += chunk
         if rest.strip():
             yield rest + b"\n"
 
-    def _parsed(self, block: bytes, line: int) -> pa.Table:
+    def _parsed(self, block: bytes) -> pa.Table:
         whole = block
         while True:
             block, repaired = whole, 0
@@ -144,8 +144,8 @@ class _Reader:
                 return table
             except pa.ArrowInvalid as error:
                 if not odd:
-                    raise self._malformed(error, line) from None
-                self._learn(*odd[0], line)
+                    raise self._malformed(error) from None
+                self._learn(*odd[0])
 
     def _read(self, block: bytes) -> pa_csv.ReadOptions:
         # One thread and one block: rows are then numbered, and the result is the same on every machine.
@@ -171,9 +171,9 @@ class _Reader:
             null_values=["", "nan", "NaN", "None"],
         )
 
-    def _learn(self, number: int, text: str, fields: int, line: int) -> None:
+    def _learn(self, number: int, text: str, fields: int) -> None:
         """Take the surplus of a row to belong to the last column, and say so if it cannot."""
-        place = line + number - 1
+        place = self._line() + number - 1
         surplus = fields - len(self.header)
         if surplus < 0:
             raise MalformedLine(
@@ -201,7 +201,13 @@ class _Reader:
                         f"too many fields, and {part!r} is no value of {self.header[-1]} elsewhere in the file",
                     )
 
-    def _malformed(self, error: pa.ArrowInvalid, line: int) -> MalformedLine | InputError:
+    def _line(self) -> int:
+        """Number of the first line of the block at hand: counted in the file only where a line has to be named."""
+        with _opened(self.path) as file:
+            return 1 + file.read(self.parsed).count(b"\n")
+
+    def _malformed(self, error: pa.ArrowInvalid) -> MalformedLine | InputError:
+        line = self._line()
         found = re.search(r"Row #(\d+): (.*)", str(error))
         if found is None:
             return InputError(f"{self.path}, from line {line} on: {str(error).splitlines()[0]}")
