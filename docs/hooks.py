@@ -1,4 +1,4 @@
-"""Makes the navigation, and the tables that a page asks for with a marker on a line of its own:
+"""Makes the navigation, and what a page asks for with a marker on a line of its own:
 
     <!-- table: papers -->              the packages of this repository
     <!-- table: results -->             every paper's values beside ours
@@ -6,8 +6,12 @@
     <!-- table: benchmarks -->          every package's timings beside its peers
     <!-- table: benchmarks conve -->    those of one package
     <!-- table: details conve survey leakage -->   a table among the details of one package's run of an experiment
+    <!-- table: details conve survey leakage: data set, train -->    some of its columns
+    <!-- table: cldr -->                the facts of the embedded knowledge graph
+    <!-- cite: conve -->                the BibTeX entries of a paper and of its package
 
-Numbers come from packages/*/paper.toml, packages/*/results/ and packages/*/benchmarks/results.json, and nowhere else.
+Numbers inside a sentence have markers of their own, see values.py. All come from packages/*/paper.toml, packages/*/results/ and
+packages/*/benchmarks/results.json, and from nowhere else. Figures lie in packages/*/figures/, and pages link to them there.
 """
 
 from __future__ import annotations
@@ -15,18 +19,29 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mkdocs.exceptions import PluginError
 from mkdocs.plugins import event_priority
+from mkdocs.structure.files import File, Files
 
+from offprints import cldr
 from offprints.errors import InputError
 from offprints.paper import HEADER, Paper, comparison
 from offprints.results import read_results
 
+from citing import citation
+from forms import BENCHMARK
+from values import fill_values
+
 ROOT = Path(__file__).parents[1]
-MARKER = re.compile(r"^<!-- table: (\w+)(?: ([\w-]+))?(?: ([\w-]+) ([\w-]+))? -->$", re.MULTILINE)
+MARKER = re.compile(
+    r"^<!-- table: (\w+)(?: ([\w-]+))?(?: ([\w-]+) ([\w-]+)(?:: ([^>]+))?)? -->$", re.MULTILINE
+)
+CITE = re.compile(r"^<!-- cite: ([\w-]+) -->$", re.MULTILINE)
+FIGURE = re.compile(r"\((?:\.\./)+packages/([\w-]+)/figures/([\w.-]+)\)")
 
 
 @event_priority(100)  # before the plugins look at the configuration
@@ -47,10 +62,19 @@ def on_config(config: Any) -> Any:
     return config
 
 
+def on_files(files: Files, config: Any) -> Files:
+    """Take the packages' figures into the site."""
+    for path in sorted(ROOT.glob("packages/*/figures/*.*")):
+        target = f"figures/{path.parents[1].name}/{path.name}"
+        files.append(File.generated(config, target, abs_src_path=str(path)))
+    return files
+
+
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Put a table in the place of each marker."""
+    """Put a table or a number in the place of each marker, and have links to figures point into the site."""
     try:
-        return fill(markdown, ROOT)
+        up = "../" * page.file.src_uri.count("/")
+        return FIGURE.sub(rf"({up}figures/\1/\2)", fill(markdown, ROOT))
     except (InputError, FileNotFoundError, ValueError) as error:
         raise PluginError(f"{page.file.src_path}: {error}") from error
 
@@ -68,12 +92,12 @@ def fill(markdown: str, root: Path) -> str:
     """
 
     def table(match: re.Match[str]) -> str:
-        kind, slug, experiment, name = match.groups()
+        kind, slug, experiment, name, columns = match.groups()
         folders = sorted(path.parent for path in root.glob("packages/*/pyproject.toml"))
         if slug is not None:
             folders = [folder for folder in folders if folder.name == slug]
         if kind == "details" and name is not None and folders:
-            return details(folders[0] / "results" / experiment, name)
+            return details(folders[0] / "results" / experiment, name, columns)
         if kind not in TABLES or name is not None or (slug is not None and not folders):
             raise ValueError(
                 f"{match.group()}: there is no such table; tables: {', '.join(TABLES)}, of a package or of all; "
@@ -81,7 +105,10 @@ def fill(markdown: str, root: Path) -> str:
             )
         return TABLES[kind](folders)
 
-    return MARKER.sub(table, markdown)
+    def cited(match: re.Match[str]) -> str:
+        return citation(root, match.group(1))
+
+    return fill_values(CITE.sub(cited, MARKER.sub(table, markdown)), root)
 
 
 def papers(folders: Sequence[Path]) -> str:
@@ -116,39 +143,71 @@ def benchmarks(folders: Sequence[Path]) -> str:
     for folder in folders:
         path = folder / "benchmarks" / "results.json"
         for entry in json.loads(path.read_text(encoding="utf-8")) if path.exists() else []:
+            said = partial(_said, entry)
             rows.append(
                 {
                     "package": folder.name if len(folders) > 1 else "",
                     "workload": entry["workload"],
                     "size": f"{entry['size']:,}",
                     "threads": str(entry["threads"]),
-                    "ours": seconds(entry["ours_seconds"]),
+                    "ours": said("ours_seconds"),
                     "peer": entry["peer"],
-                    "its time": seconds(entry.get("peer_seconds")),
-                    "ratio": number(
-                        entry.get("ratio"), ".2f" if (entry.get("ratio") or 0) < 10 else ".0f", "×"
-                    ),
-                    "our memory": number(entry.get("ours_peak_mb"), ".0f", " MB"),
-                    "its memory": number(entry.get("peer_peak_mb"), ".0f", " MB"),
-                    "of bound": number(entry.get("bound_share"), ".0%"),
+                    "its time": said("peer_seconds"),
+                    "ratio": said("ratio"),
+                    "our memory": said("ours_peak_mb"),
+                    "its memory": said("peer_peak_mb"),
+                    "of bound": said("bound_share"),
                 }
             )
     return grid(rows)
 
 
-def details(folder: Path, name: str) -> str:
-    """The rows that the first committed run of an experiment keeps under a name in its details."""
+def _said(entry: Mapping[str, Any], key: str) -> str:
+    return BENCHMARK[key](entry.get(key))
+
+
+def details(folder: Path, name: str, columns: str | None = None) -> str:
+    """The rows that the first committed run of an experiment keeps under a name in its details, or some of their columns."""
     runs = read_results(folder)
     if runs and name not in runs[0].details:
         raise ValueError(
             f"{folder}: its details have no {name!r}, but {', '.join(runs[0].details) or 'nothing'}"
         )
-    return grid(
-        {key: cell(value) for key, value in row.items()} for run in runs[:1] for row in run.details[name]
+    rows = [row for run in runs[:1] for row in _rows(run.details[name])]
+    wanted = columns.split(", ") if columns else list(rows[0]) if rows else []
+    for column in wanted if rows else []:
+        if column not in rows[0]:
+            raise ValueError(f"{folder}: {name} has no column {column!r}, but {', '.join(rows[0])}")
+    return grid({column: cell(row[column]) for column in wanted} for row in rows)
+
+
+def _rows(table: Any) -> list[Mapping[str, Any]]:
+    """A table that was kept row by row, or column by column."""
+    if isinstance(table, Mapping):
+        return [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)]
+    return list(table)
+
+
+def cldr_facts(folders: Sequence[Path]) -> str:
+    """The facts of the embedded graph, relation by relation, with the kinds of entities that each joins."""
+    graph, counts = cldr.knowledge_graph(), cldr.counts()
+    triples = graph.all_triples
+
+    def kinds(entities: Any) -> str:
+        return " or ".join(sorted({graph.entities.names[entity].split(":")[0] for entity in entities}))
+
+    rows = []
+    for name in counts["all"]:
+        own = triples[triples.relation == graph.relations.id(name)]
+        parts = {part: counts[part][name] for part in counts}
+        rows.append({"head": kinds(own.head), "relation": name, "tail": kinds(own.tail), **parts})
+    rows.append(
+        {"head": "", "relation": "together", "tail": ""} | {part: counts[part].total() for part in counts}
     )
+    return grid({key: cell(value) for key, value in row.items()} for row in rows)
 
 
-TABLES = {"papers": papers, "results": results, "benchmarks": benchmarks}
+TABLES = {"papers": papers, "results": results, "benchmarks": benchmarks, "cldr": cldr_facts}
 
 
 def grid(rows: Iterable[Mapping[str, str]]) -> str:
@@ -172,16 +231,3 @@ def cell(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:.3f}" if isinstance(value, float) else str(value)
-
-
-def seconds(value: float | None) -> str:
-    """A duration with a unit that suits it."""
-    if value is None:
-        return ""
-    scale, unit = (1e6, "µs") if value < 1e-3 else (1e3, "ms") if value < 1 else (1.0, "s")
-    return f"{value * scale:.3g} {unit}"
-
-
-def number(value: float | None, form: str, unit: str = "") -> str:
-    """A number, or nothing where none was measured."""
-    return "" if value is None else f"{value:{form}}{unit}"

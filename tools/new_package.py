@@ -51,7 +51,10 @@ def new_package(root: Path, slug: str, title: str) -> list[Path]:
     ):
         target = package / _filled(str(source.relative_to(SKELETON)), words) if source.name != PAGE else page
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(_filled(source.read_text(encoding="utf-8"), words), encoding="utf-8")
+        if source.suffix == ".png":
+            target.write_bytes(source.read_bytes())
+        else:
+            target.write_text(_filled(source.read_text(encoding="utf-8"), words), encoding="utf-8")
         written.append(target)
     return written
 

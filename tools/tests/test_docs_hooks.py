@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 pytest.importorskip("mkdocs", reason="mkdocs is not installed: `nox -s tools` installs it")
 
+from offprints import cldr
 from offprints.hardware import Hardware
 from offprints.results import RunRecord, write_results
 
-from hooks import fill, seconds
+from forms import seconds
+from hooks import fill, on_page_markdown
 
 PAPER = """
 slug = "one"
@@ -54,6 +57,25 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def recorded_run(experiment: str, details: dict) -> RunRecord:
+    return RunRecord(
+        package="one",
+        version="1",
+        experiment=experiment,
+        task=experiment,
+        dataset=None,
+        seed=1,
+        metrics={},
+        config={},
+        commit=None,
+        hardware=Hardware("a CPU", 1, None),
+        seconds=1.0,
+        peak_memory_mb=1.0,
+        command=f"one experiment={experiment}",
+        details=details,
+    )
+
+
 def test_a_marker_becomes_the_papers_values(root: Path) -> None:
     page = fill("before\n\n<!-- table: results one -->\n\nafter", root)
     assert page.startswith("before\n")
@@ -83,22 +105,7 @@ def test_a_table_among_the_details_of_a_run(root: Path) -> None:
         {"data set": "umls", "facts": 5216, "leaked": 0.6369},
         {"data set": "s1", "facts": 0, "leaked": None},
     ]
-    run = RunRecord(
-        package="one",
-        version="1",
-        experiment="survey",
-        task="survey",
-        dataset=None,
-        seed=1,
-        metrics={},
-        config={},
-        commit=None,
-        hardware=Hardware("a CPU", 1, None),
-        seconds=1.0,
-        peak_memory_mb=1.0,
-        command="one experiment=survey",
-        details={"leakage": rows},
-    )
+    run = recorded_run("survey", {"leakage": rows})
     write_results(root / "packages/one/results/survey/seed-1.json", run)
     lines = fill(marker, root).splitlines()
     assert lines[0] == "| data set | facts | leaked |"
@@ -132,3 +139,45 @@ def test_a_marker_inside_a_sentence_is_text(root: Path) -> None:
 )
 def test_durations_have_units(value: float | None, text: str) -> None:
     assert seconds(value) == text
+
+
+def test_the_columns_of_a_table_among_details_can_be_chosen(root: Path) -> None:
+    path = root / "packages/one/results/sweep/seed-1.json"
+    run = recorded_run("sweep", {"sweep": {"size": [1, 2], "cost": [0.5, 0.25], "home": ["a", "b"]}})
+    write_results(path, run)
+    page = fill("<!-- table: details one sweep sweep: size, cost -->", root)
+    assert page.splitlines() == ["| size | cost |", "| --- | --- |", "| 1 | 0.500 |", "| 2 | 0.250 |"]
+    with pytest.raises(ValueError, match="no column 'prize', but size, cost, home"):
+        fill("<!-- table: details one sweep sweep: size, prize -->", root)
+
+
+def test_numbers_in_sentences_are_filled_too(root: Path) -> None:
+    assert fill("It is {{ benchmark one train ratio }} faster.", root) == "It is 40× faster."
+
+
+def test_paper_and_package_are_cited(root: Path) -> None:
+    (root / "packages/one/pyproject.toml").write_text('[project]\nversion = "0.2.0"\n')
+    (root / "CITATION.cff").write_text('title: "All"\nauthors:\n  - name: "The authors"\n')
+    page = fill("<!-- cite: one -->", root)
+    assert (
+        "@inproceedings{a2021one,\n  title = {{One | Two}},\n  author = {A},\n  booktitle = {ICML}," in page
+    )
+    assert "  note = {package offprints-one, version 0.2.0}," in page
+    with pytest.raises(ValueError, match="no package 'two'"):
+        fill("<!-- cite: two -->", root)
+
+
+@pytest.mark.parametrize(
+    ("source", "link"), [("papers/one.md", "../figures/one/it.png"), ("index.md", "figures/one/it.png")]
+)
+def test_a_link_to_a_figure_of_a_package_points_into_the_site(source: str, link: str) -> None:
+    up = "../" * (source.count("/") + 1)
+    page = SimpleNamespace(file=SimpleNamespace(src_uri=source, src_path=source))
+    assert on_page_markdown(f"![it]({up}packages/one/figures/it.png)", page) == f"![it]({link})"
+
+
+def test_the_facts_of_the_embedded_graph_are_counted(root: Path) -> None:
+    lines = fill("<!-- table: cldr -->", root).splitlines()
+    assert lines[0] == "| head | relation | tail | all | train | valid | test |"
+    assert lines[-1].startswith(f"|  | together |  | {len(cldr.knowledge_graph().all_triples):,} |")
+    assert any(line.startswith("| language | is_written_in | script |") for line in lines)

@@ -20,7 +20,7 @@ TITLE = "Relational Deep Reinforcement Learning: A Study"
 
 def test_every_word_of_the_template_is_filled_in(tmp_path: Path) -> None:
     files = new_package(tmp_path, "relational-rl", TITLE)
-    for path in files:
+    for path in (file for file in files if file.suffix != ".png"):
         assert not any(
             word in f"{path}{path.read_text()}" for word in ("__slug__", "__import_name__", "__title__")
         )

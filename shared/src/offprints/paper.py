@@ -156,12 +156,12 @@ class ComparisonRow:
     @property
     def paper_value(self) -> str:
         """The paper's value as text."""
-        return _number(self.reported.value)
+        return number_text(self.reported.value)
 
     @property
     def elsewhere(self) -> str:
         """What others published, as text: "0.339 (LibKGE)"."""
-        return ", ".join(f"{_number(item.value)} ({item.source})" for item in self.reported.better)
+        return ", ".join(f"{number_text(item.value)} ({item.source})" for item in self.reported.better)
 
     @property
     def measured(self) -> str:
@@ -169,8 +169,8 @@ class ComparisonRow:
         if not self.seeds:
             return self.note
         if math.isnan(self.deviation):
-            return f"{_number(self.mean)} (n=1)"
-        return f"{_number(self.mean)} ± {_number(self.deviation)} (n={len(self.seeds)})"
+            return f"{number_text(self.mean)} (n=1)"
+        return f"{number_text(self.mean)} ± {number_text(self.deviation)} (n={len(self.seeds)})"
 
     @property
     def difference(self) -> float:
@@ -225,6 +225,13 @@ def comparison(paper: Paper, runs: Iterable[RunRecord]) -> list[ComparisonRow]:
         _row(paper, value, by_experiment.get(value.experiment, {}), reasons.get(value.experiment, ""))
         for value in paper.values
     ]
+
+
+def number_text(value: float) -> str:
+    """A number as the tables print it: 0.325, 0.0021, 4187."""
+    return (
+        f"{value:.3f}" if 0.1 <= abs(value) < 100 else f"{value:.4f}" if abs(value) < 0.1 else f"{value:.0f}"
+    )
 
 
 def to_markdown(rows: Sequence[ComparisonRow]) -> str:
@@ -282,13 +289,6 @@ def _command(runs: Sequence[RunRecord]) -> str:
     if script == "torchrun":
         return runs[0].command  # a sweep starts its jobs in one process
     return shlex.join([script, "-m", *options, "seed=" + ",".join(str(run.seed) for run in runs)])
-
-
-def _number(value: float) -> str:
-    """As tables print them: 0.325, 0.0021, 4187."""
-    return (
-        f"{value:.3f}" if 0.1 <= abs(value) < 100 else f"{value:.4f}" if abs(value) < 0.1 else f"{value:.0f}"
-    )
 
 
 def _markdown_line(cells: Iterable[str]) -> str:

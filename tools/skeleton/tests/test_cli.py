@@ -23,6 +23,7 @@ def test_the_main_job_writes_what_the_api_returns(tmp_path: Path) -> None:
     expected = graph_statistics(cldr.knowledge_graph().all_triples)
     assert found.metrics["all/entities"] == expected.entities
     assert found.metrics["all/mean_degree"] == expected.mean_degree
+    assert (tmp_path / "figures/degrees.png").read_bytes()[1:4] == b"PNG"
 
 
 def test_an_experiment_changes_the_options(tmp_path: Path) -> None:

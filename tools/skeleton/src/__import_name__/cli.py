@@ -7,8 +7,9 @@ from dataclasses import asdict
 from offprints import cldr
 from offprints.app import Results, Run, command
 
+from __import_name__ import figures
 from __import_name__.config import Config
-from __import_name__.statistics import graph_statistics
+from __import_name__.statistics import degrees, graph_statistics
 
 
 def describe(config: Config, run: Run) -> Results:
@@ -18,6 +19,7 @@ def describe(config: Config, run: Run) -> Results:
     triples = graph.all_triples
     if config.relation is not None:
         triples = triples[triples.relation == graph.relations.id(config.relation)]
+    run.figure("degrees", figures.degrees(degrees(triples)))
     return Results({f"all/{name}": value for name, value in asdict(graph_statistics(triples)).items()})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from offprints.triples import Triples
 
@@ -37,5 +38,10 @@ def graph_statistics(triples: Triples) -> GraphStatistics:
     """
     if len(triples) == 0:
         raise ValueError("a graph without triples has no degrees")
-    _, degree = np.unique(np.concatenate([triples.head, triples.tail]), return_counts=True)
+    degree = degrees(triples)
     return GraphStatistics(len(degree), len(triples), float(degree.mean()), int(degree.max()))
+
+
+def degrees(triples: Triples) -> NDArray[np.int64]:
+    """How many triples each entity is in, of those that are in any: (entities,)."""
+    return np.unique(np.concatenate([triples.head, triples.tail]), return_counts=True)[1]
