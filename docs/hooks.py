@@ -3,6 +3,7 @@
     <!-- table: papers -->              the packages of this repository
     <!-- table: results -->             every paper's values beside ours
     <!-- table: results conve -->       those of one paper
+    <!-- table: runs sky-broker -->     the experiments of a package: which runs are committed, or why there is none
     <!-- table: benchmarks -->          every package's timings beside its peers
     <!-- table: benchmarks conve -->    those of one package
     <!-- table: details conve survey leakage -->   a table among the details of one package's run of an experiment
@@ -30,10 +31,10 @@ from mkdocs.structure.files import File, Files
 from offprints import cldr
 from offprints.errors import InputError
 from offprints.paper import HEADER, Paper, comparison
-from offprints.results import read_results
+from offprints.results import RunRecord, read_results
 
 from citing import citation
-from forms import BENCHMARK
+from forms import BENCHMARK, seconds
 from values import fill_values
 
 ROOT = Path(__file__).parents[1]
@@ -137,6 +138,24 @@ def results(folders: Sequence[Path]) -> str:
     return grid(rows)
 
 
+def runs(folders: Sequence[Path]) -> str:
+    """The experiments whose runs are committed, with the command of the first; then those without, with the reason."""
+    rows = []
+    for folder in folders:
+        name = folder.name if len(folders) > 1 else ""
+        by_experiment: dict[str, list[RunRecord]] = {}
+        for run in read_results(folder / "results"):
+            by_experiment.setdefault(run.experiment or run.task, []).append(run)
+        for experiment, found in by_experiment.items():
+            first = found[0]
+            rows.append((name, experiment, str(len(found)), seconds(first.seconds), f"`{first.command}`", ""))
+        for entry in Paper.read(folder / "paper.toml").not_run:
+            if entry.experiment not in by_experiment:
+                rows.append((name, entry.experiment, "", "", "", entry.reason))
+    header = ("package", "experiment", "seeds", "time of the first", "its command", "why not")
+    return grid(dict(zip(header, row, strict=True)) for row in rows)
+
+
 def benchmarks(folders: Sequence[Path]) -> str:
     """Timings beside the peers; a ratio above 1 says how many times faster ours is."""
     rows = []
@@ -207,7 +226,13 @@ def cldr_facts(folders: Sequence[Path]) -> str:
     return grid({key: cell(value) for key, value in row.items()} for row in rows)
 
 
-TABLES = {"papers": papers, "results": results, "benchmarks": benchmarks, "cldr": cldr_facts}
+TABLES = {
+    "papers": papers,
+    "results": results,
+    "runs": runs,
+    "benchmarks": benchmarks,
+    "cldr": cldr_facts,
+}
 
 
 def grid(rows: Iterable[Mapping[str, str]]) -> str:
@@ -225,9 +250,9 @@ def grid(rows: Iterable[Mapping[str, str]]) -> str:
 
 
 def cell(value: Any) -> str:
-    """A count with its thousands apart, a share with three digits, a name as it is."""
+    """A count or a large number with its thousands apart, another one with three digits, a name as it is."""
     if value is None:
         return ""
-    if isinstance(value, int):
-        return f"{value:,}"
+    if isinstance(value, int) or (isinstance(value, float) and abs(value) >= 1000):
+        return f"{value:,.0f}"
     return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -181,3 +181,14 @@ def test_the_facts_of_the_embedded_graph_are_counted(root: Path) -> None:
     assert lines[0] == "| head | relation | tail | all | train | valid | test |"
     assert lines[-1].startswith(f"|  | together |  | {len(cldr.knowledge_graph().all_triples):,} |")
     assert any(line.startswith("| language | is_written_in | script |") for line in lines)
+
+
+def test_committed_runs_and_reasons_for_others_are_listed(root: Path) -> None:
+    path = root / "packages/one/paper.toml"
+    reasons = '[[not_run]]\nexperiment = "{}"\nreason = "it is large"\n'
+    path.write_text(path.read_text() + reasons.format("umls") + reasons.format("wn18"))
+    write_results(root / "packages/one/results/umls/seed-1.json", recorded_run("umls", {}))
+    write_results(root / "packages/one/results/umls/seed-2.json", recorded_run("umls", {}))
+    lines = fill("<!-- table: runs one -->", root).splitlines()
+    assert lines[0] == "| experiment | seeds | time of the first | its command | why not |"
+    assert lines[2:] == ["| umls | 2 | 1 s | `one experiment=umls` |  |", "| wn18 |  |  |  | it is large |"]

@@ -12,7 +12,16 @@ from new_package import new_package
 from pages import SECTIONS, anchors, dead_links, numbers_by_hand, section_texts, structure
 
 ROOT = Path(__file__).parents[2]
-DONE = ("conve", "hard-attention", "ke-gcn", "lattice-lstm", "m3dm", "matrix-calculus")
+DONE = (
+    "conve",
+    "hard-attention",
+    "ke-gcn",
+    "lattice-lstm",
+    "m3dm",
+    "matrix-calculus",
+    "relational-rl",
+    "sky-broker",
+)
 PAPERS = [path for path in sorted(ROOT.glob("docs/papers/*.md")) if path.stem in DONE]
 READMES = [ROOT / "README.md", ROOT / "shared/README.md", *sorted(ROOT.glob("packages/*/README.md"))]
 READMES = [path for path in READMES if path.parent.parent.name != "packages" or path.parent.name in DONE]
