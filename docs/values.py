@@ -128,8 +128,9 @@ def recorded(folder: Path, experiment: str, *steps: str) -> tuple[Any, str]:
 
 
 def benchmark(folder: Path, workload: str, key: str, *which: str) -> tuple[Any, str]:
-    """A value of one timing, known by parts of its workload and its peer and by size and threads."""
+    """A value of one timing, known by its workload or a part of it, a part of its peer, size and threads."""
     entries = json.loads((folder / "benchmarks" / "results.json").read_text(encoding="utf-8"))
+    entries = [entry for entry in entries if entry["workload"] == workload] or entries
     wanted = dict(_pairs(which))
     pick = wanted.pop("pick", "")
     matching = [

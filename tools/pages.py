@@ -28,8 +28,7 @@ SECTIONS = (
 DEPARTURES = "Where it departs"  # a part of "Implementation"
 SENTENCES = 5  # of the idea
 
-# Fenced, or indented below a blank line.
-CODE_BLOCK = re.compile(r"^ *```.*?^ *```|(?<=\n\n)(?: {4}[^\n]*\n+)+", re.MULTILINE | re.DOTALL)
+CODE_BLOCK = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 CODE = re.compile(CODE_BLOCK.pattern + r"|`[^`]+`", re.MULTILINE | re.DOTALL)
 # Not prose: code, markers and comments, blocks of mkdocstrings, the targets of links.
 NOT_PROSE = re.compile(
@@ -87,7 +86,7 @@ def section_texts(markdown: str) -> dict[str, str]:
 
 def numbers_by_hand(markdown: str) -> list[str]:
     """Numbers in prose and tables that no marker stands for; code font is for what was set and not measured."""
-    prose = _blank(NAMES, _blank(NOT_PROSE, markdown))
+    prose = _blank(NAMES, _without_indented_code(_blank(NOT_PROSE, markdown)))
     lines = markdown.splitlines()
     problems = []
     for kind, pattern in BY_HAND.items():
@@ -131,6 +130,17 @@ def anchors(markdown: str) -> set[str]:
         slug = re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", title.lower()).strip())
         names.add(name or slug)
     return names
+
+
+def _without_indented_code(text: str) -> str:
+    """The text without its paragraphs of indented code; those that go on with an item of a list are none."""
+    kept, in_list = [], False
+    for paragraph in re.split(r"(\n{2,})", text):
+        if paragraph.strip() and not paragraph.startswith(" "):
+            in_list = re.match(r"[-*] |\d+\. ", paragraph) is not None
+        code = paragraph.startswith("    ") and not in_list
+        kept.append(re.sub(r"[^\n]", " ", paragraph) if code else paragraph)
+    return "".join(kept)
 
 
 def _blank(pattern: re.Pattern[str], text: str) -> str:

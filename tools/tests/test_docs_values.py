@@ -44,6 +44,7 @@ def root(tmp_path: Path) -> Path:
         {**timing, "size": 10, "ratio": 40.0},
         {**timing, "size": 20, "ratio": 8.2},
         {**timing, "size": 30, "ratio": None},
+        {**timing, "workload": "train", "size": 10, "ratio": 3.0},
     ]
     (package / "benchmarks/results.json").write_text(json.dumps(timings))
     for seed, mrr in ((1, 0.25), (2, 0.75)):
@@ -97,6 +98,7 @@ def record(package: Path, experiment: str, seed: int, metrics: dict, details: di
         ('benchmark one "train step" ratio peer=pykeen pick=least', "8.20×"),
         ('benchmark one "train step" ratio pick=most as=.1f', "40.0"),
         ('benchmark one "train step" ours_seconds size=20', "12.3 ms"),
+        ("benchmark one train ratio size=10", "3.00×"),
     ],
 )
 def test_a_marker_becomes_its_number(root: Path, marker: str, text: str) -> None:
