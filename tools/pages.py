@@ -86,7 +86,7 @@ def section_texts(markdown: str) -> dict[str, str]:
 
 def numbers_by_hand(markdown: str) -> list[str]:
     """Numbers in prose and tables that no marker stands for; code font is for what was set and not measured."""
-    prose = _blank(NAMES, _without_indented_code(_blank(NOT_PROSE, markdown)))
+    prose = _blank(NAMES, _blank(NOT_PROSE, _without_indented_code(markdown)))
     lines = markdown.splitlines()
     problems = []
     for kind, pattern in BY_HAND.items():
