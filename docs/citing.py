@@ -1,4 +1,4 @@
-"""How to cite a paper and its package, as BibTeX: from paper.toml, CITATION.cff and the package's version."""
+"""Where a paper is, and how to cite it and its package, as BibTeX: from paper.toml, CITATION.cff and the package's version."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ JOURNALS = ("TACL",)
 
 
 def citation(root: Path, slug: str) -> str:
-    """Both entries, in a block of code.
+    """A link to the paper, and both entries in a block of code.
 
     Args:
         root: of the repository.
@@ -34,8 +34,10 @@ def citation(root: Path, slug: str) -> str:
         raise ValueError(f"<!-- cite: {slug} -->: there is no package {slug!r}")
     project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     ours = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
-    entries = (of_paper(Paper.read(folder / "paper.toml")), of_software(ours, slug, project["version"]))
-    return "```bibtex\n" + "\n\n".join(entries) + "\n```\n"
+    paper = Paper.read(folder / "paper.toml")
+    link = f"[arXiv:{paper.arxiv}](https://arxiv.org/abs/{paper.arxiv})\n\n" if paper.arxiv else ""
+    entries = (of_paper(paper), of_software(ours, slug, project["version"]))
+    return link + "```bibtex\n" + "\n\n".join(entries) + "\n```\n"
 
 
 def of_paper(paper: Paper) -> str:

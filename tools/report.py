@@ -134,7 +134,8 @@ def card(package: Path, demo: Path) -> Card:
     run = read_result(demo / "results.json") if (demo / "results.json").exists() else None
     compared = comparison(paper, read_results(package / "results"))
     pictures = [package / paper.figure] if paper.figure else []
-    pictures += sorted((demo / "figures").glob("*.png"))
+    drawn = sorted((demo / "figures").glob("*.png"))
+    pictures += [path for path in drawn if path.name != Path(paper.figure).name]
     return Card(
         paper,
         (*(demo_lines(run) if run else ()), *map(compared_line, compared)),

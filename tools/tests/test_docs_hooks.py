@@ -163,6 +163,12 @@ def test_paper_and_package_are_cited(root: Path) -> None:
         "@inproceedings{a2021one,\n  title = {{One | Two}},\n  author = {A},\n  booktitle = {ICML}," in page
     )
     assert "  note = {package offprints-one, version 0.2.0}," in page
+    assert "arXiv" not in page
+    path = root / "packages/one/paper.toml"
+    path.write_text(path.read_text().replace("year = 2021", 'year = 2021\narxiv = "1707.01476"'))
+    page = fill("<!-- cite: one -->", root)
+    assert page.startswith("[arXiv:1707.01476](https://arxiv.org/abs/1707.01476)\n\n```bibtex\n")
+    assert "  eprint = {1707.01476}," in page
     with pytest.raises(ValueError, match="no package 'two'"):
         fill("<!-- cite: two -->", root)
 
