@@ -12,8 +12,9 @@ import base64
 import math
 import shlex
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -23,11 +24,21 @@ from rich.text import Text
 
 from offprints.errors import InputError
 from offprints.logging import console
-from offprints.paper import ComparisonRow, Paper, comparison
+from offprints.paper import ComparisonRow, Paper, PaperValue, comparison
 from offprints.results import RunRecord, read_result, read_results
 
 HERE = Path(__file__).parent
 NOT_IN_PAPER = "–"
+
+
+CLOSE = 0.05
+"""A measured value is close to the paper's if it differs by at most this share of it."""
+
+
+WIDE = 1200
+"""Pixels from which a figure takes the width of the page."""
+SHOWN = 3
+"""Metrics of an experiment that the paper has no value for; its results.json has all."""
 
 
 @dataclass(frozen=True)
@@ -35,26 +46,29 @@ class Line:
     """One line of a table, as text.
 
     Attributes:
-        paper: slug of the package.
-        where: table and row of the paper; "" for data that the paper does not use.
+        table: of the paper; "" for data that the paper does not use.
+        row: of that table; "" if it has no name.
         data: the data set.
         metric: such as "test/mrr".
         reported: the paper's value.
         elsewhere: what others published.
         measured: mean, deviation and number of seeds, or why there is none.
+        difference: of the mean from the paper's value, in per cent of that.
         command: makes the measurement.
-        demo: whether it is the main job on embedded data, run just now.
+        outcome: "close", "off" or "missing"; "demo" for the main job on embedded data, run just now; "more" for a committed run that
+            no value of the paper belongs to.
     """
 
-    paper: str
-    where: str
+    table: str
+    row: str
     data: str
     metric: str
     reported: str
     elsewhere: str
     measured: str
+    difference: str
     command: str
-    demo: bool = False
+    outcome: str
 
 
 @dataclass(frozen=True)
@@ -64,10 +78,36 @@ class Figure:
     Attributes:
         name: what it shows.
         uri: the PNG as a data URI.
+        wide: whether it has several parts and needs the width of the page.
     """
 
     name: str
     uri: str
+    wide: bool
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many of the paper's values were measured, and how they came out.
+
+    Attributes:
+        close: within `CLOSE` of the paper's value.
+        off: further off, to either side.
+        missing: not run or not measured.
+    """
+
+    close: int
+    off: int
+    missing: int
+
+    @property
+    def all(self) -> int:
+        return self.close + self.off + self.missing
+
+    def __str__(self) -> str:
+        if not self.all:
+            return "No value of the paper to compare with"
+        return f"{self.close} of {self.all} values within {CLOSE:.0%}; {self.off} further off; {self.missing} not run"
 
 
 @dataclass(frozen=True)
@@ -76,7 +116,7 @@ class Card:
 
     Attributes:
         paper: what the paper reports.
-        lines: of its table: first those of the demo, then the paper's values in order.
+        lines: of its tables: first those of the demo, then the paper's values in order, then other committed runs.
         figures: the paper's own first, then those of the demo.
         demo: the demo's results; None if it has not run.
     """
@@ -87,13 +127,53 @@ class Card:
     demo: RunRecord | None
 
     @property
-    def headlines(self) -> tuple[Line, ...]:
-        """The demo's first three lines, and the first measured value of each row of the paper's tables."""
-        first: dict[tuple[str, str], Line] = {}
+    def demo_lines(self) -> tuple[Line, ...]:
+        return tuple(line for line in self.lines if line.outcome == "demo")
+
+    @property
+    def headline(self) -> Line | None:
+        """The demo's value that paper.toml names, or else its first."""
+        named = (line for line in self.demo_lines if line.metric == self.paper.headline)
+        return next(named, next(iter(self.demo_lines), None))
+
+    @property
+    def more_lines(self) -> tuple[Line, ...]:
+        return tuple(line for line in self.lines if line.outcome == "more")
+
+    @property
+    def tables(self) -> dict[str, tuple[Line, ...]]:
+        """The paper's tables in order, each with its lines."""
+        found: dict[str, list[Line]] = {}
         for line in self.lines:
-            if not line.demo and line.command:
-                first.setdefault((line.where, line.data), line)
-        return (*[line for line in self.lines if line.demo][:3], *first.values())
+            if line.table:
+                found.setdefault(line.table, []).append(line)
+        return {table: tuple(lines) for table, lines in found.items()}
+
+    @property
+    def tally(self) -> Tally:
+        return tally(self.lines)
+
+    @property
+    def missing(self) -> list[str]:
+        """What was not run and why: values of the paper's tables by their number, experiments without one by name."""
+        values = Counter(line.measured for line in self.lines if line.outcome == "missing")
+        found = [f"{count} value{'s' * (count > 1)} {reason}" for reason, count in values.items()]
+        known = {value.experiment for value in self.paper.values}
+        others: dict[str, list[str]] = {}
+        for entry in self.paper.not_run:
+            if entry.experiment not in known:
+                others.setdefault(entry.reason, []).append(entry.experiment)
+        return found + [f"{', '.join(names)} not run: {reason}" for reason, names in others.items()]
+
+
+def tally(lines: Iterable[Line]) -> Tally:
+    """Count how the paper's values came out; lines of the demo are passed over.
+
+    Args:
+        lines: of one table or of several.
+    """
+    count = Counter(line.outcome for line in lines)
+    return Tally(count["close"], count["off"], count["missing"])
 
 
 def main(root: Path, page: Path) -> int:
@@ -132,14 +212,16 @@ def card(package: Path, demo: Path) -> Card:
     """
     paper = Paper.read(package / "paper.toml")
     run = read_result(demo / "results.json") if (demo / "results.json").exists() else None
-    compared = comparison(paper, read_results(package / "results"))
-    pictures = [package / paper.figure] if paper.figure else []
+    runs = read_results(package / "results")
+    compared = map(compared_line, comparison(paper, runs))
+    others = (more_line(row) for row in comparison(replace(paper, values=unlisted(paper, runs)), runs))
+    pictures = [(package / paper.figure, "committed runs")] if paper.figure else []
     drawn = sorted((demo / "figures").glob("*.png"))
-    pictures += [path for path in drawn if path.name != Path(paper.figure).name]
+    pictures += [(path, "main job") for path in drawn if path.name != Path(paper.figure).name]
     return Card(
         paper,
-        (*(demo_lines(run) if run else ()), *map(compared_line, compared)),
-        tuple(figure(path) for path in pictures if path.exists()),
+        (*(demo_lines(run) if run else ()), *compared, *others),
+        tuple(figure(path, source) for path, source in pictures if path.exists()),
         run,
     )
 
@@ -150,17 +232,7 @@ def demo_lines(run: RunRecord) -> list[Line]:
     command = shlex.join(word for word in shlex.split(run.command) if not word.startswith("hydra.run.dir="))
     data = run.dataset.name if run.dataset else ""
     return [
-        Line(
-            run.package,
-            "",
-            data,
-            name,
-            NOT_IN_PAPER,
-            "",
-            number(value),
-            command,
-            True,
-        )
+        Line("", "", data, name, NOT_IN_PAPER, "", number(value), "", command, "demo")
         for name, value in (tested or run.metrics).items()
     ]
 
@@ -177,40 +249,81 @@ def number(value: float) -> str:
 def compared_line(row: ComparisonRow) -> Line:
     """A value of the paper beside what was measured."""
     value = row.reported
-    where = f"{value.table}, {value.model}" if value.model else value.table
+    if not row.seeds:
+        outcome = "missing"
+    else:
+        outcome = "close" if abs(row.difference) <= CLOSE * abs(value.value) else "off"
+    relative = row.difference / abs(value.value) if row.seeds and value.value else math.nan
     return Line(
-        row.slug,
-        where,
+        value.table,
+        value.model,
         value.dataset,
         value.metric,
         row.paper_value,
         row.elsewhere,
         row.measured,
+        "" if math.isnan(relative) else f"{relative:+.1%}".replace("-", "−").replace("%", " %"),
         row.command,
+        outcome,
     )
 
 
-def figure(path: Path) -> Figure:
-    """Read a PNG into a data URI; its name is the file's, in words."""
-    content = base64.b64encode(path.read_bytes()).decode("ascii")
-    return Figure(path.stem.replace("_", " ").replace("-", " "), f"data:image/png;base64,{content}")
+def unlisted(paper: Paper, runs: Sequence[RunRecord]) -> tuple[PaperValue, ...]:
+    """The first `SHOWN` test metrics, or else metrics, of the experiments that the paper's values do not name; as values without a number.
+
+    Args:
+        paper: whose values are known.
+        runs: of its package.
+    """
+    known = {value.experiment for value in paper.values}
+    first = {run.experiment: run for run in reversed(runs) if run.experiment not in (None, *known)}
+    found = []
+    for experiment, run in sorted(first.items(), key=lambda item: str(item[0])):
+        tested = [name for name in run.metrics if name.startswith("test/")]
+        data = run.dataset.name if run.dataset else ""
+        for name in (tested or list(run.metrics))[:SHOWN]:
+            found.append(PaperValue("", str(experiment), data, name, math.nan, model=str(experiment)))
+    return tuple(found)
+
+
+def more_line(row: ComparisonRow) -> Line:
+    """What was measured where the paper has no value."""
+    value = row.reported
+    return Line(
+        "", value.model, value.dataset, value.metric, NOT_IN_PAPER, "", row.measured, "", row.command, "more"
+    )
+
+
+def figure(path: Path, source: str) -> Figure:
+    """Read a PNG into a data URI; its name is the file's, in words.
+
+    Args:
+        path: of the PNG.
+        source: what drew it.
+    """
+    content = path.read_bytes()
+    width = int.from_bytes(content[16:20], "big")  # of the header that every PNG begins with
+    uri = f"data:image/png;base64,{base64.b64encode(content).decode('ascii')}"
+    return Figure(f"{path.stem.replace('_', ' ').replace('-', ' ')} ({source})", uri, width >= WIDE)
 
 
 def table(cards: Sequence[Card]) -> Table:
-    """The headlines of all papers, for the terminal."""
+    """One line for each paper, for the terminal."""
     made = Table(
         "paper",
-        "data",
-        "metric",
-        "paper's value",
-        "measured here",
+        "main job, just now",
+        "the paper's values",
+        f"within {CLOSE:.0%}",
+        "further off",
+        "not run",
         title="What the papers say, and what we measured",
     )
     for each in cards:
-        for line in each.headlines:
-            measured = f"{line.measured} (just now)" if line.demo else line.measured
-            made.add_row(*map(Text, (line.paper, line.data, line.metric, line.reported, measured)))
-        made.add_section()
+        first = each.headline
+        said = f"{first.metric} {first.measured}" if first else "not run"
+        count = each.tally
+        numbers = (count.all, count.close, count.off, count.missing)
+        made.add_row(*map(Text, (each.paper.slug, said, *map(str, numbers))))
     return made
 
 
@@ -224,7 +337,9 @@ def render(cards: Sequence[Card]) -> str:
         lstrip_blocks=True,
     )
     made = datetime.now(tz=timezone.utc).strftime("%d %B %Y, %H:%M UTC").lstrip("0")
-    return environment.get_template("report.html.j2").render(cards=cards, made=made)
+    return environment.get_template("report.html.j2").render(
+        cards=cards, made=made, tally=tally, close=f"{CLOSE:.0%}"
+    )
 
 
 if __name__ == "__main__":

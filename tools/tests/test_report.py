@@ -106,6 +106,7 @@ def test_a_value_of_the_paper_stands_beside_the_mean_over_seeds(root: Path) -> N
     assert umls.measured.startswith("0.910 ± 0.0141")
     assert "(n=2)" in umls.measured
     assert umls.elsewhere == "0.957 (Others 2020)"
+    assert (umls.difference, umls.outcome) == ("−3.2 %", "close")
     assert umls.command == "one -m experiment=umls seed=1,2"
 
 
@@ -117,13 +118,67 @@ def test_what_was_not_run_says_why(root: Path) -> None:
 
 
 def test_the_demo_shows_its_test_metrics_and_the_command_without_our_run_directory(root: Path) -> None:
-    (line,) = [line for line in card(root / "packages/one", root / ".demo/one").lines if line.demo]
+    (line,) = card(root / "packages/one", root / ".demo/one").demo_lines
     assert (line.metric, line.measured, line.data, line.command) == ("test/mrr", "0.457", "cldr", "one")
 
 
-def test_headlines_take_one_metric_of_each_measured_row(root: Path) -> None:
-    headlines = card(root / "packages/one", root / ".demo/one").headlines
-    assert [(line.data, line.metric) for line in headlines] == [("cldr", "test/mrr"), ("UMLS", "test/mrr")]
+def test_the_card_says_how_many_values_came_out_and_what_was_not_run(root: Path) -> None:
+    found = card(root / "packages/one", root / ".demo/one")
+    assert str(found.tally) == "2 of 3 values within 5%; 0 further off; 1 not run"
+    assert found.missing == ["1 value not run: the data is not public"]
+    page = " ".join(render([found]).split())
+    above, figures, _ = page.partition('<div class="figures">')
+    assert figures
+    assert "2 of 3 values within 5%; 0 further off; 1 not run." in above
+    assert "not run: the data is not public" in above
+    assert "<b>Table 2</b>: 0 of 1 values within 5%; 0 further off; 1 not run" in page
+
+
+@pytest.mark.parametrize(("paper", "outcome"), [(0.95, "close"), (0.86, "off"), (0.97, "off")])
+def test_a_value_is_off_to_either_side(root: Path, paper: float, outcome: str) -> None:
+    (root / "packages/one/paper.toml").write_text(PAPER.replace("value = 0.94\n", f"value = {paper}\n"))
+    lines = card(root / "packages/one", root / ".demo/one").lines
+    umls = next(line for line in lines if line.data == "UMLS" and line.metric == "test/mrr")
+    assert umls.outcome == outcome  # measured: 0.910
+    assert umls.difference.startswith("+" if paper < 0.91 else "−")
+
+
+def test_committed_runs_that_the_paper_has_no_value_for_are_shown(root: Path) -> None:
+    (root / "packages/one/results/own").mkdir()
+    own = replace(
+        RUN, experiment="own", metrics={"test/f1": 0.5, "train/loss": 0.1}, command="one experiment=own"
+    )
+    write_results(root / "packages/one/results/own/seed-1.json", own)
+    found = card(root / "packages/one", root / ".demo/one")
+    (line,) = found.more_lines
+    assert (line.row, line.metric, line.measured) == ("own", "test/f1", "0.500 (n=1)")
+    assert found.tally.all == 3
+    assert "1 experiment</summary>" in render([found])
+
+
+def test_a_paper_may_name_the_value_to_show_of_its_main_job(root: Path) -> None:
+    demo = root / ".demo/one"
+    shown = replace(RUN, experiment=None, metrics={"test/mrr": 0.4, "test/hits@10": 0.5})
+    write_results(demo / "results.json", shown)
+    assert card(root / "packages/one", demo).headline.metric == "test/mrr"
+    (root / "packages/one/paper.toml").write_text('headline = "test/hits@10"\n' + PAPER)
+    assert card(root / "packages/one", demo).headline.metric == "test/hits@10"
+
+
+def test_a_phone_needs_no_sideways_scrolling(root: Path) -> None:
+    page = render([card(root / "packages/one", root / ".demo/one")])
+    assert "width=device-width" in page
+    assert page.count("<table>") == page.count(
+        '<div class="box"><table>'
+    )  # a wide table scrolls in its own box
+    assert "overflow-x: auto" in page
+    body = page.partition("</style>")[2]
+    cells = re.findall(r"<td[^>]*>", body)
+    assert len(cells) > 20
+    assert all(
+        "data-name=" in cell for cell in cells
+    )  # which stands before it where there is no head of the table
+    assert "white-space: nowrap" not in page.partition("<body>")[2]
 
 
 def test_the_page_is_self_contained(root: Path) -> None:
@@ -144,7 +199,7 @@ def test_text_of_a_paper_is_escaped(root: Path) -> None:
 
 def test_the_figure_of_the_paper_comes_first(root: Path) -> None:
     figures = card(root / "packages/one", root / ".demo/one").figures
-    assert [figure.name for figure in figures] == ["curve", "loss by step"]
+    assert [figure.name for figure in figures] == ["curve (committed runs)", "loss by step (main job)"]
 
 
 def test_the_figure_of_the_paper_is_not_shown_once_more_from_the_demo(root: Path) -> None:
@@ -159,12 +214,14 @@ def test_a_paper_without_demo_names_the_command_that_runs_it(root: Path) -> None
     assert "demo(one)" in render([found])
 
 
-def test_the_terminal_table_has_the_five_columns(root: Path) -> None:
+def test_the_terminal_table_has_a_line_for_each_paper(root: Path) -> None:
     screen = Console(file=io.StringIO(), width=160)
     screen.print(table([card(root / "packages/one", root / ".demo/one")]))
     text = screen.file.getvalue()  # type: ignore[attr-defined]
-    assert re.search(r"paper\W+data\W+metric\W+paper's value\W+measured here", text)
-    assert re.search(r"one\W+cldr\W+test/mrr\W+0.457 \(just now\)", text)
+    assert re.search(
+        r"paper\W+main job, just now\W+the paper's values\W+within 5%\W+further off\W+not run", text
+    )
+    assert re.search(r"one\W+test/mrr 0.457\W+3\W+2\W+0\W+1\W", text)
 
 
 def test_main_writes_the_page_and_tells_where(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

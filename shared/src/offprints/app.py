@@ -44,7 +44,7 @@ from offprints.results import Results, RunRecord, write_results
 from offprints.run import Run, RunConfig
 from offprints.user_errors import closest, config_message, message_for
 
-__all__ = ["Results", "Run", "RunConfig", "command"]
+__all__ = ["Command", "Results", "Run", "RunConfig", "command"]
 
 C = TypeVar("C", bound=RunConfig)
 Task = Callable[[C, Run], "Results | Mapping[str, float]"]
@@ -52,7 +52,7 @@ Task = Callable[[C, Run], "Results | Mapping[str, float]"]
 OK, BUG, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 
 
-def command(package: str, config: type[C], tasks: Mapping[str, Task[C]], summary: str) -> Callable[[], None]:
+def command(package: str, config: type[C], tasks: Mapping[str, Task[C]], summary: str) -> Command[C]:
     """Make the console script of a package.
 
     It parses the options with Hydra, runs `tasks[config.task]` in a run directory of its own and writes results.json there. It
@@ -66,35 +66,72 @@ def command(package: str, config: type[C], tasks: Mapping[str, Task[C]], summary
         summary: one line for --help, such as the paper's title.
 
     Returns:
-        A function for [project.scripts] and __main__.py.
+        What [project.scripts] and __main__.py call.
     """
-    script = _Script(package, config, dict(tasks), summary)
-
-    def main() -> None:
-        code = script(sys.argv[1:])
-        if code != OK:
-            raise SystemExit(code)
-
-    return main
+    return Command(package, config, dict(tasks), summary)
 
 
 @dataclass
-class _Script(Generic[C]):
+class Command(Generic[C]):
+    """A console script; `command` makes it.
+
+    Attributes:
+        package: import name.
+        config: the typed config.
+        tasks: name -> function.
+        summary: one line for --help.
+    """
+
     package: str
     config: type[C]
     tasks: dict[str, Task[C]]
     summary: str
 
+    def __call__(self) -> None:
+        """Run with the options of this process, and exit."""
+        code = self.run(sys.argv[1:])
+        if code != OK:
+            raise SystemExit(code)
+
+    def compose(self, options: Sequence[str]) -> C:
+        """The config that options make, checked as a run checks it, without running anything.
+
+        Args:
+            options: of the command line, such as "experiment=smoke"; no sweep.
+
+        Raises:
+            InputError: an option is wrong; the message is the command line's.
+        """
+        from hydra import compose, initialize_config_dir
+
+        try:
+            with _full_errors():
+                self._store_schema()
+                with initialize_config_dir(str(conf_folder(self.package)), version_base="1.3"):
+                    config, _ = _typed(compose("config", overrides=list(options)), self.config)
+        except Exception as error:
+            message = message_for(error, self.package, self.config)
+            if message is None:
+                raise
+            raise InputError(message) from error
+        self._check_task(config)
+        return config
+
+    def _check_task(self, config: C) -> None:
+        if config.task not in self.tasks:
+            raise InputError(f"task={config.task}: there is no such task{closest(config.task, self.tasks)}")
+
     @property
     def slug(self) -> str:
         return self.package.replace("_", "-")
 
-    def __call__(self, argv: Sequence[str]) -> int:
+    def run(self, argv: Sequence[str]) -> int:
+        """Run with these options; returns the exit status."""
         job = _Job(self)
         try:
             with _full_errors():
                 self._store_schema()
-                self._run(list(argv), job)
+                self._start(list(argv), job)
         except KeyboardInterrupt:
             return INTERRUPTED
         except Exception as error:  # noqa: BLE001 - shown below, as a message or a traceback
@@ -106,7 +143,7 @@ class _Script(Generic[C]):
 
         ConfigStore.instance().store(name="schema", node=self.config, provider=self.package)
 
-    def _run(self, argv: list[str], job: _Job[C]) -> None:
+    def _start(self, argv: list[str], job: _Job[C]) -> None:
         import hydra
 
         if "--version" in argv:
@@ -164,7 +201,7 @@ _SEVERITY = [OK, USER_ERROR, BUG]
 class _Job(Generic[C]):
     """What Hydra calls, once for each run; failures are kept, so that a sweep goes on and Hydra adds no message of its own."""
 
-    script: _Script[C]
+    script: Command[C]
     failures: list[Exception] = field(default_factory=list)
     process: int = field(default_factory=os.getpid)
 
@@ -181,10 +218,7 @@ class _Job(Generic[C]):
 
         hydra = HydraConfig.get()
         config, plain = _typed(options, self.script.config)
-        if config.task not in self.script.tasks:
-            raise InputError(
-                f"task={config.task}: there is no such task{closest(config.task, self.script.tasks)}"
-            )
+        self.script._check_task(config)
         given = [text for text in hydra.overrides.task if not text.startswith("resume=")]
         interrupts = Interrupts()
         directory = Path(hydra.runtime.output_dir)

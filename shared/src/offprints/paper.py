@@ -92,6 +92,7 @@ class Paper:
         claim: what it shows, in one sentence.
         arxiv: its number there; "" if it has none.
         figure: the figure to show for it, relative to the package; "" if none.
+        headline: the metric of the main job to show where there is room for one; "" for its first.
         values: the cells of its tables.
         not_run: experiments without results, with the reason.
     """
@@ -104,6 +105,7 @@ class Paper:
     claim: str
     arxiv: str = ""
     figure: str = ""
+    headline: str = ""
     values: tuple[PaperValue, ...] = ()
     not_run: tuple[NotRun, ...] = ()
 
