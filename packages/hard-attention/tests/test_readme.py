@@ -7,20 +7,23 @@ from pathlib import Path
 
 import pytest
 
+from offprints.readmes import check_command_lines, run_python
+
+from hard_attention.cli import main
+
 README = Path(__file__).parents[1] / "README.md"
 
 
-def test_the_api_can_be_pasted(tmp_path, monkeypatch):
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(blocks) == 2
-    monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
-    for block in blocks:
-        exec(block, names)
+def test_the_api_can_be_pasted(tmp_path):
+    names = run_python(README, tmp_path)
     assert names["certificate"].length == 15_344
     assert names["model"].decide(["abb", "bab"]) == [[False, False, True], [False, True, True]]
     assert names["soft"].error <= 0.01
     assert (tmp_path / "model.ckpt").is_file()
+
+
+def test_every_command_line_is_read():
+    assert check_command_lines(README, main) >= 12
 
 
 def test_the_table_of_formulas_reads():

@@ -65,9 +65,13 @@ def excess_by_relation(excess: pd.DataFrame, labels: Sequence[str], most: int = 
 
 
 def reliability_diagram(curves: Mapping[str, Reliability]) -> Figure:
-    """Predicted probability against the frequency of true facts."""
+    """Predicted probability against the frequency of true facts; logarithmic, for a fact drawn at random is hardly ever true."""
     figure, axes = _axes("predicted probability", "share of true facts")
-    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1)
+    axes.set(xscale="log", yscale="log")
+    shown = [value[value > 0] for curve in curves.values() for value in (curve.predicted, curve.observed)]
+    axes.axline((1, 1), slope=1, color=GREY, linewidth=1, label="exactly right")
+    axes.set_xlim(min(map(np.min, shown)) / 2, 2)
+    axes.set_ylim(min(map(np.min, shown)) / 2, 2)
     for (name, curve), colour in zip(curves.items(), (RULE, MODEL, INK), strict=False):
         axes.plot(
             curve.predicted,

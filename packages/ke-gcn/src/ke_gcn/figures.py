@@ -19,17 +19,17 @@ def training_curve(history: Sequence[Mapping[str, float]]) -> Figure:
     figure = Figure(figsize=(6, 3.6), layout="constrained")
     left = figure.add_subplot()
     seconds = [row["cpu_seconds"] for row in history]
-    left.plot(seconds, [row["train/loss"] for row in history], color=GREY, label="training loss")
+    lines = left.plot(seconds, [row["train/loss"] for row in history], color=GREY, label="training loss")
     left.set(xlabel="CPU seconds of training", ylabel="training loss", yscale="log")
     for metric in ("valid/hits@1", "valid/accuracy"):
         seen = [row for row in history if metric in row]
         if seen:
             right = left.twinx()
             values = [row[metric] for row in seen]
-            right.plot([row["cpu_seconds"] for row in seen], values, color=MODEL, marker=".", label=metric)
+            times = [row["cpu_seconds"] for row in seen]
+            lines += right.plot(times, values, color=MODEL, marker=".", label=metric)
             right.set(ylabel=metric, ylim=(0, 1))
-            right.legend(loc="lower right", frameon=False)
-    left.legend(loc="upper right", frameon=False)
+    left.legend(lines, [str(line.get_label()) for line in lines], loc="center right", frameon=False)
     return figure
 
 

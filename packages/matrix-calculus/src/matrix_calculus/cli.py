@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -210,7 +211,7 @@ def _say(text: str) -> None:
     console().print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-_command = command(
+script = command(
     "matrix_calculus",
     Config,
     {
@@ -229,8 +230,17 @@ _command = command(
 
 def main() -> None:
     """The console script. What is typed in the language needs no quotes for Hydra: expression="x'*A*x"."""
-    sys.argv[1:] = [_quoted(argument) for argument in sys.argv[1:]]
-    _command()
+    sys.argv[1:] = as_typed(sys.argv[1:])
+    script()
+
+
+def as_typed(arguments: Sequence[str]) -> list[str]:
+    """Put what is typed in the language between Hydra's quotes.
+
+    Args:
+        arguments: of the command line.
+    """
+    return [_quoted(argument) for argument in arguments]
 
 
 def _quoted(argument: str) -> str:

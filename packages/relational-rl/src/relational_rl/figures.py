@@ -39,7 +39,9 @@ def learning_curves(histories: Mapping[str, Sequence[Mapping[str, float]]], rand
         axes.plot([], [], "--", color=GREY, label="from here on by V-trace")
     axes.axhline(random, color=GREY, linestyle=":", label="random moves")
     axes.set(xlabel="CPU seconds of training", ylabel="levels solved (to choose the epoch)", ylim=(0, 1))
-    axes.legend(frameon=False, loc="center right")
+    axes.legend(
+        frameon=False, loc="lower right", bbox_to_anchor=(1, 0.08)
+    )  # above the dotted line of random moves
     return figure
 
 

@@ -91,7 +91,7 @@ class LocalEngine:
     """
 
     def __init__(self, root: Path | str, faults: tuple[Fault, ...] = ()) -> None:
-        self.root = Path(root)
+        self.root = Path(root).absolute()  # a stage runs in a folder of its own, and reads these paths there
         self.faults = list(faults)
         self._used = dict.fromkeys(range(len(faults)), 0)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}

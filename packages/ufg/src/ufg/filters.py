@@ -141,9 +141,7 @@ def filter_bank(name: str | FilterBank) -> FilterBank:
         return FILTERS[name]
     if narrow := _NARROW.fullmatch(name):
         return narrow_bank(int(narrow[1]))
-    raise InputError(
-        f"no filter bank is called {name!r}{closest(name, FILTERS)}: one of {', '.join(FILTERS)}, cos1 to cos99"
-    )
+    raise InputError(f"no filter bank is called {name!r}{closest(name, [*FILTERS, 'cos1 to cos99'])}")
 
 
 @lru_cache(maxsize=256)

@@ -191,4 +191,4 @@ def open_run(directory: str | Path) -> OpenedRun:
 
 
 def _unknown(name: str, known: tuple[str, ...], what: str) -> str:
-    return f"{name!r} is not {what}{closest(name, known)}: one of {', '.join(known)}"
+    return f"{name!r} is not {what}{closest(name, known)}"

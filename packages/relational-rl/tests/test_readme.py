@@ -1,0 +1,21 @@
+"""What the README shows runs as it stands there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from offprints.readmes import check_command_lines, run_python
+
+from relational_rl.cli import main
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def test_the_api_can_be_pasted(tmp_path):
+    shown = run_python(README, tmp_path)
+    assert shown["obs"].shape == (1024, 14, 14, 3)
+    assert len(shown["relational_rl"].optimal_lengths(shown["levels"])) == 50
+
+
+def test_every_command_line_is_read():
+    assert check_command_lines(README, main) >= 13

@@ -1,0 +1,21 @@
+"""What the README shows runs as it stands there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from offprints.readmes import check_command_lines, run_python
+
+from ukge.cli import main
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def test_the_api_can_be_pasted(tmp_path):
+    shown = run_python(README, tmp_path)
+    assert len(shown["atoms"]) > 0
+    assert shown["graph"].num_entities > 1000
+
+
+def test_every_command_line_is_read():
+    assert check_command_lines(README, main) >= 8
