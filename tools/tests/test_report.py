@@ -205,7 +205,7 @@ def test_the_figure_of_the_paper_comes_first(root: Path) -> None:
 def test_the_figure_of_the_paper_is_not_shown_once_more_from_the_demo(root: Path) -> None:
     (root / ".demo/one/figures/curve.png").write_bytes(PNG)
     figures = card(root / "packages/one", root / ".demo/one").figures
-    assert [figure.name for figure in figures] == ["curve", "loss by step"]
+    assert [figure.name for figure in figures] == ["curve (committed runs)", "loss by step (main job)"]
 
 
 def test_a_paper_without_demo_names_the_command_that_runs_it(root: Path) -> None:
