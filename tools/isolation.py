@@ -36,6 +36,7 @@ IMPORT_NAMES = {
     "pyyaml": {"yaml"},
     "scikit-image": {"skimage"},
     "scikit-learn": {"sklearn"},
+    "skypilot": {"sky"},
     "tensorboardx": {"tensorboardX"},
 }
 """Import names of distributions that may be absent and are not called as they are imported."""

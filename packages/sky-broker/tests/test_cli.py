@@ -72,6 +72,14 @@ def test_the_front_of_a_job_of_ones_own_is_written(tmp_path: Path) -> None:
     assert found.metrics["front/time_min"] == pytest.approx(11.0)
 
 
+def test_launching_without_skypilot_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sky", None)  # as if it were not installed
+    ended = run(tmp_path, "task=launch")
+    assert ended.code == 2
+    assert "offprints-sky-broker[skypilot]" in ended.err and len(ended.err.splitlines()) == 1
+    assert (tmp_path / "run" / "skypilot.yaml").is_file()
+
+
 def test_a_question_to_a_catalog_and_a_difference(tmp_path: Path) -> None:
     catalog = [
         "task=catalog",

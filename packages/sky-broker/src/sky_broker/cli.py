@@ -7,6 +7,7 @@ from offprints.app import command
 from sky_broker.catalog_task import catalog_task
 from sky_broker.config import Config
 from sky_broker.kill_task import kills_task
+from sky_broker.launch_task import launch_task
 from sky_broker.market_task import market_task
 from sky_broker.objects_task import objects_task
 from sky_broker.placement_task import placement_task
@@ -20,6 +21,7 @@ TASKS = {
     "pareto": pareto_task,
     "peering": peering_task,
     "run": run_task,
+    "launch": launch_task,
     "kills": kills_task,
     "catalog": catalog_task,
     "placement": placement_task,

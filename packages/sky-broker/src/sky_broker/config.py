@@ -139,6 +139,21 @@ class ExecutionConfig:
 
 
 @dataclass
+class LaunchConfig:
+    """task=launch: a plan on real clouds, through SkyPilot.
+
+    Attributes:
+        pay: $ that you agree to spend; null is a dry run, which spends nothing. A plan that comes to more is not launched.
+        idle_minutes: after so long without work a cluster takes itself down.
+        wait_seconds: between two looks at what runs.
+    """
+
+    pay: float | None = None
+    idle_minutes: int = 10
+    wait_seconds: float = 20.0
+
+
+@dataclass
 class KillConfig:
     """task=kills: brokers killed at random points.
 
@@ -163,6 +178,7 @@ class Config(RunConfig):
     sweep: SweepConfig = field(default_factory=SweepConfig)
     brute: BruteConfig = field(default_factory=BruteConfig)
     kills: KillConfig = field(default_factory=KillConfig)
+    launch: LaunchConfig = field(default_factory=LaunchConfig)
     execution: ExecutionConfig = field(default_factory=ExecutionConfig)
     transfer: TransferConfig = field(default_factory=TransferConfig)
     spot: SpotConfig = field(default_factory=SpotConfig)

@@ -45,7 +45,7 @@ def optimize_task(config: Config, run: Run) -> Results:
     why = plan.explain()
     for line in why.splitlines():
         run.log.info("%s", line)
-    _write(plan, run.directory, page(plan, why, others))
+    write_plan(plan, run.directory, page(plan, why, others))
     run.figure("plan", plots_plan.dag(plan))
     metrics = {
         "plan/cost": plan.cost,
@@ -80,7 +80,7 @@ def pareto_task(config: Config, run: Run) -> Results:
     show(table, f"{job.name}: {len(front)} plans{'' if front.complete else ', a choice of them'}")
     chosen = front.knee()
     run.figure("front", plots_plan.front(front, chosen))
-    _write(chosen, run.directory, page(chosen, front=front))
+    write_plan(chosen, run.directory, page(chosen, front=front))
     ends = {
         f"front/{name}_{end}": float(value)
         for name in front.objectives
@@ -206,7 +206,8 @@ def _tasks(plan: Plan) -> pd.DataFrame:
     )
 
 
-def _write(plan: Plan, directory: Path, html: str) -> None:
-    write_text(directory / "plan.html", html)
+def write_plan(plan: Plan, directory: Path, html: str | None = None) -> None:
+    """Write what a run leaves of a plan: its page, its values, and its task files for SkyPilot."""
+    write_text(directory / "plan.html", page(plan) if html is None else html)
     write_text(directory / "plan.json", json.dumps(plan.to_dict(), indent=2) + "\n")
     write_text(directory / "skypilot.yaml", plan.to_skypilot())

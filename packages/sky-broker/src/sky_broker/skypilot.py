@@ -74,17 +74,21 @@ def to_skypilot(plan: Plan) -> str:
     Source: the page "SkyPilot YAML" of SkyPilot's documentation, fields of 0.9 and later, where `infra` is cloud/region/zone.
     """
     heading = {"name": plan.job.name, "execution": "serial"}
-    documents = [heading, *(_document(plan.job.by_name[one.task], one) for one in plan.placements)]
+    documents = [heading, *(task_document(plan.job.by_name[one.task], one) for one in plan.placements)]
     return str(yaml.safe_dump_all(documents, sort_keys=False, explicit_start=True, width=120))
 
 
-def _document(task: Task, placement: Placement) -> dict[str, Any]:
+def task_document(task: Task, placement: Placement) -> dict[str, Any]:
+    """One task of a plan as SkyPilot's keys and values.
+
+    Args:
+        task: of the job.
+        placement: where it runs.
+    """
     offer = placement.offer
     cloud, _, region = offer.location.partition(":")
     parts = [cloud, region, offer.zone] if offer.zone else [cloud, region]
-    resources: dict[str, Any] = {"infra": "/".join(parts)}
-    if offer.instance_type != "TPU-VM":
-        resources["instance_type"] = offer.instance_type
+    resources: dict[str, Any] = {"infra": "/".join(parts), "instance_type": offer.instance_type}
     if offer.accelerator:
         resources["accelerators"] = f"{offer.accelerator}:{offer.count:g}"
     resources["use_spot"] = offer.spot
