@@ -1,9 +1,12 @@
-"""What ours is compared with: placement as a program for CBC the way SkyPilot writes it, and a catalog as pandas reads it."""
+"""What ours is compared with: SkyPilot's optimizer, its program for CBC on all that a problem may say, and a catalog as pandas reads it."""
 
 from __future__ import annotations
 
 import csv
 import io
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +46,67 @@ def skypilots_program(problem: Problem) -> float:
     program.solve(pulp.PULP_CBC_CMD(msg=False, threads=1))
     plan = [max(range(len(own)), key=lambda state, own=own: own[state].value()) for own in chosen]
     return evaluate(problem, plan).usd
+
+
+def as_skypilot_sees(problem: Problem) -> Problem:
+    """The problem with what SkyPilot can say of data: a price for each cloud that they leave, and one output of a task for all that read from it."""
+    n = len(problem.locations)
+    leaving = np.where(np.eye(n, dtype=bool), 0.0, problem.usd_per_gb.max(axis=1)[:, None])
+    output: dict[int, float] = {}
+    for flow in problem.flows:
+        output.setdefault(flow.source, flow.gb)
+    flows = tuple(replace(flow, gb=output[flow.source]) for flow in problem.flows)
+    return replace(problem, usd_per_gb=leaving, flows=flows)
+
+
+def skypilots_optimizer(problem: Problem) -> Callable[[], float]:
+    """SkyPilot's own optimizer, on a sky.Dag with the offers of a problem; returns what its plan costs by the definition.
+
+    Its integer program is called as Optimizer.optimize calls it for graphs that are no chain, with what machines cost already looked up: no catalog is
+    read, and no account is asked for.
+
+    Args:
+        problem: as_skypilot_sees it.
+    """
+    os.environ["SKYPILOT_DISABLE_USAGE_COLLECTION"] = "1"
+    import sky
+    from sky.optimizer import Optimizer
+
+    @dataclass(frozen=True)
+    class Cloud:
+        place: int
+
+        def is_same_cloud(self, other: Cloud) -> bool:
+            return self.place == other.place
+
+        def get_egress_cost(self, num_gigabytes: float) -> float:
+            return num_gigabytes * float(problem.usd_per_gb[self.place].max())
+
+    @dataclass(frozen=True)
+    class Candidate:
+        cloud: Cloud
+        state: int
+
+    dag = sky.Dag()
+    tasks = [sky.Task(name) for name in problem.tasks]
+    for task in tasks:
+        dag.add(task)
+    for flow in problem.flows:
+        tasks[flow.source].set_outputs("s3://output", estimated_size_gigabytes=flow.gb)
+        dag.add_edge(tasks[flow.source], tasks[flow.target])
+    costs = {
+        task: {
+            Candidate(Cloud(int(place)), state): float(usd)
+            for state, (place, usd) in enumerate(zip(states.location, states.usd, strict=True))
+        }
+        for task, states in zip(tasks, problem.states, strict=True)
+    }
+
+    def plan() -> float:
+        chosen, _ = Optimizer._optimize_by_ilp(dag.get_graph(), tasks, costs, minimize_cost=True)
+        return evaluate(problem, [chosen[task].state for task in tasks]).usd
+
+    return plan
 
 
 def pandas_catalog(path: Path) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """Placement beside SkyPilot's program for CBC, and catalogs beside pandas.
 
 Placement is of random graphs of tasks that read from up to two of the six before them. "20x50" has 50 offers a task in 3 places, as SkyPilot
-sees 3 clouds; "50x63" an offer at each of Skyplane's 63 regions and its real prices. The catalog is Azure's with the regions named anew, up to
+sees 3 clouds; with "prices by cloud" it is a problem that SkyPilot can say, solved by its own optimizer too. "50x63" has an offer at each of Skyplane's 63 regions and its real prices. The catalog is Azure's with the regions named anew, up to
 ten times over; cold reads the CSV and keeps a table, warm maps it into memory, and the question is one V100 on spot in the EU.
 """
 
@@ -12,12 +12,20 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pulp
-from peers import enlarged, pandas_catalog, pandas_question, skypilots_program
+from peers import (
+    as_skypilot_sees,
+    enlarged,
+    pandas_catalog,
+    pandas_question,
+    skypilots_optimizer,
+    skypilots_program,
+)
 
 from offprints.benchmark import Entry, compared, in_turn
 from offprints.data import data_root
@@ -47,8 +55,27 @@ def placement(options: argparse.Namespace) -> Iterator[Entry]:
         if not np.isclose(cost, its, rtol=1e-9):
             raise AssertionError(f"placement {tasks}x{offers}: ours costs {cost}, CBC's {its}")
         yield compared(f"placement {tasks}x{offers}", tasks * offers, 1, ours, PULP, theirs)
+    yield from _beside_skypilot(options)
     yield from _regions(options)
     yield from _from_requirements(options)
+
+
+def _beside_skypilot(options: argparse.Namespace) -> Iterator[Entry]:
+    """Problems that SkyPilot can say, solved by its own optimizer."""
+    for tasks, offers in ((20, 20), (20, 50)):
+        problem = as_skypilot_sees(random_problem(1, tasks, offers, 3))
+        ours = in_turn({"ours": lambda p=problem: solve(p, COST)}, options.rounds)["ours"]
+        name = f"placement {tasks}x{offers}, prices by cloud"
+        if options.no_peers:
+            yield compared(name, tasks * offers, 1, ours)
+            continue
+        optimizer = skypilots_optimizer(problem)
+        theirs = in_turn({"skypilot": optimizer}, 1)["skypilot"]
+        cost, its = solve(problem, COST).figures.usd, optimizer()
+        if not np.isclose(cost, its, rtol=1e-9):
+            raise AssertionError(f"{name}: ours costs {cost}, SkyPilot's {its}")
+        peer = f"optimizer of SkyPilot {metadata.version('skypilot')}"
+        yield compared(name, tasks * offers, 1, ours, peer, theirs)
 
 
 def _regions(options: argparse.Namespace) -> Iterator[Entry]:
