@@ -45,8 +45,13 @@ def test_a_plan_is_carried_out_where_it_says_and_each_task_ends_once(tmp_path: P
     job = counted(tmp_path)
     plan = optimize(job, sky)
     with broker(tmp_path, sky, job) as run:
+        began = time.time()
         objects = run.run()
+        attempts = {one.task: one for one in run.state.attempts()}
     assert faults_of(tmp_path) == []
+    for edge in job.edges:  # what the timeline of a run is drawn from
+        before, after = attempts[edge.source], attempts[edge.target]
+        assert began <= before.began < before.ended <= after.began < after.ended <= time.time()
     for one in plan.placements:
         assert objects[f"{one.task}.out"].location == one.offer.location
     first = objects["split.out"]

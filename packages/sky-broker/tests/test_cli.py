@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -42,6 +43,9 @@ def test_the_main_job_plans_proves_compares_and_draws(tmp_path: Path) -> None:
     html = (tmp_path / "run" / "plan.html").read_text()
     assert all(one.offer.location in html for one in plan.placements)
     assert "<script" not in html and "http" not in html.replace("http-equiv", "")
+    assert "<h2>Plans to choose from</h2>" in html and "<td>chosen</td>" in html
+    assert all(f"<td>{key}</td>" in html for key in ("prepare-1", "train-1", "serve-3"))
+    assert re.search(r"<title>serve-1: refused in \S+, [\d.]+ s</title>", html)  # the outage, drawn and told
     assert len(list(yaml.safe_load_all((tmp_path / "run" / "skypilot.yaml").read_text()))) == 4
     for figure in ("plan", "peering"):
         assert (tmp_path / "run" / "figures" / f"{figure}.png").stat().st_size > 5000
@@ -136,6 +140,11 @@ def test_an_outage_of_the_command_line_is_survived(tmp_path: Path) -> None:
     assert found.metrics["run/failed_over"] == 1
     assert found.metrics["run/cost_in_the_end"] >= found.metrics["run/cost"]
     assert "failed over" in ended.out
+    html = (
+        tmp_path / "run" / "plan.html"
+    ).read_text()  # of the plan as it stood in the end, with what was tried
+    assert len(re.findall("<title>", html)) == 1 + found.metrics["run/attempts"]
+    assert re.search("<title>[^<]+: refused in", html)
 
 
 def test_kills_of_the_command_line_are_counted_and_survived(tmp_path: Path) -> None:

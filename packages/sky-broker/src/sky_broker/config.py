@@ -78,6 +78,7 @@ class SolverConfig:
         time_limit: seconds for HiGHS, for each step.
         objectives: of task=pareto, two or three.
         most: points of the front for each two objectives.
+        front: points of it on the page of task=optimize at most; 0 leaves it out.
     """
 
     objective: str | None = None
@@ -85,6 +86,7 @@ class SolverConfig:
     time_limit: float = 60.0
     objectives: list[str] = field(default_factory=lambda: ["cost", "time"])
     most: int = 50
+    front: int = 12
 
 
 @dataclass

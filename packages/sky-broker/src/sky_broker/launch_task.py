@@ -11,7 +11,7 @@ from sky_broker.config import Config
 from sky_broker.launch import Launched, launch
 from sky_broker.optimize import optimize
 from sky_broker.options import job_of_options, sky_of_options
-from sky_broker.plan_task import write_plan
+from sky_broker.plan_files import write_plan
 
 
 def launch_task(config: Config, run: Run) -> Results:

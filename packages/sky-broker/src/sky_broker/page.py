@@ -1,4 +1,4 @@
-"""One HTML file for a plan: the graph with places and dollars, the timeline, alternatives, the front, and why. No script, no network."""
+"""One HTML file for a plan: the graph with places and dollars, the timeline, the run, alternatives, the front, and why. No script, no network."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from sky_broker.layout import datasets_of, graph_of, layers
 from sky_broker.pareto import Front
 from sky_broker.plan import Plan
 from sky_broker.plots_plan import GREY, RED, colour
+from sky_broker.state import Attempt
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; padding: 0 1rem; color: #222; }
@@ -25,6 +26,7 @@ def page(
     why: str = "",
     alternatives: Mapping[str, float] | None = None,
     front: Front | None = None,
+    attempts: Sequence[Attempt] = (),
 ) -> str:
     """The HTML of a plan.
 
@@ -33,6 +35,7 @@ def page(
         why: the explanation, a line for each task.
         alternatives: other ways to choose -> their $; infinite where there is none.
         front: to choose from.
+        attempts: of a run that carried it out.
 
     Returns:
         A whole document.
@@ -48,6 +51,7 @@ def page(
         _graph(plan),
         "<h2>Timeline</h2>",
         _timeline(plan),
+        *(("<h2>The run</h2>", _run(attempts)) if attempts else ()),
         "<h2>Tasks</h2>",
         _tasks(plan),
         "<h2>Data</h2>",
@@ -143,6 +147,44 @@ def _timeline(plan: Plan) -> str:
             f'<text x="{left + one.finish * scale + 4:.1f}" y="{top + 14}">{one.finish:,.1f} h</text>'
         )
     return "\n".join([*drawn, "</svg>"])
+
+
+def _run(attempts: Sequence[Attempt]) -> str:
+    """When each attempt began and ended, in seconds of the run; those that came to nothing are hollow."""
+    tasks = list(dict.fromkeys(one.task for one in attempts))
+    begin = min(one.began for one in attempts)
+    last = max(max(one.began, one.ended or 0.0) for one in attempts)
+    left, width, row = 130, 700, 26
+    scale = width / max(last - begin, 1e-9)
+    drawn = [
+        f'<svg viewBox="0 0 {left + width + 90} {row * (len(tasks) + 1) + 10}" role="img" aria-label="timeline of the run">'
+    ]
+    for number, task in enumerate(tasks):
+        drawn.append(f'<text x="{left - 8}" y="{row * number + 20}" text-anchor="end">{escape(task)}</text>')
+    for one in attempts:
+        end = one.ended or last
+        shade = colour(one.location)
+        fill = shade if one.status in ("done", "begun") else "none"
+        words = f"{one.key}: {one.status} in {one.location}, {end - one.began:.2f} s"
+        drawn.append(
+            f'<rect x="{left + (one.began - begin) * scale:.1f}" y="{5 + row * tasks.index(one.task)}" '
+            f'width="{max((end - one.began) * scale, 2):.1f}" height="18" fill="{fill}" stroke="{shade}">'
+            f"<title>{escape(words)}</title></rect>"
+        )
+    drawn.append(f'<text x="{left}" y="{row * len(tasks) + 20}">0</text>')
+    drawn.append(f'<text x="{left + width}" y="{row * len(tasks) + 20}">{last - begin:,.2f} s</text>')
+    rows = [
+        (
+            one.key,
+            one.location,
+            one.status,
+            f"{one.began - begin:,.2f}",
+            f"{one.ended - begin:,.2f}" if one.ended else "",
+            one.error,
+        )
+        for one in attempts
+    ]
+    return "\n".join([*drawn, "</svg>"]) + _table(("attempt", "place", "", "from, s", "to, s", "why"), rows)
 
 
 def _tasks(plan: Plan) -> str:

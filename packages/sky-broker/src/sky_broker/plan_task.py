@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from offprints.app import Results, Run
-from offprints.atomic import write_text
 from offprints.tables import show
 
 from sky_broker import plots_plan
@@ -24,10 +21,11 @@ from sky_broker.model import Sky
 from sky_broker.optimize import NoPlan, best_plan, optimize, within
 from sky_broker.options import job_of_options, sky_of_options
 from sky_broker.page import page
-from sky_broker.pareto import pareto
+from sky_broker.pareto import Front, pareto
 from sky_broker.plan import Plan
+from sky_broker.plan_files import write_plan
 from sky_broker.run_task import carry_out
-from sky_broker.solve import Infeasible
+from sky_broker.solve import Infeasible, NoPlanInTime
 
 
 def optimize_task(config: Config, run: Run) -> Results:
@@ -45,7 +43,8 @@ def optimize_task(config: Config, run: Run) -> Results:
     why = plan.explain()
     for line in why.splitlines():
         run.log.info("%s", line)
-    write_plan(plan, run.directory, page(plan, why, others))
+    front = _front(config, job, sky, run)
+    write_plan(plan, run.directory, page(plan, why, others, front))
     run.figure("plan", plots_plan.dag(plan))
     metrics = {
         "plan/cost": plan.cost,
@@ -61,12 +60,24 @@ def optimize_task(config: Config, run: Run) -> Results:
     # Jobs of users have commands of their own, which task=run is for.
     if config.execution.demonstrate and config.job.file in embedded_jobs():
         try:
-            carried, happened = carry_out(job, sky, config.execution, run)
-            metrics, details = metrics | carried, details | happened
+            carried = carry_out(job, sky, config.execution, run)
+            metrics, details = metrics | carried.metrics, details | carried.details
+            write_plan(plan, run.directory, page(plan, why, others, front, carried.attempts))
         except NoPlan as error:
             run.log.warning("The outage could not be survived: %s", error)
             metrics["run/failed_over"] = 0.0
     return Results(metrics, details)
+
+
+def _front(config: Config, job: Job, sky: Sky, run: Run) -> Front | None:
+    """The front for the page of a plan; None where it is not wanted, or times are unknown."""
+    if not config.solver.front:
+        return None
+    try:
+        return pareto(job, sky, config.solver.objectives, config.solver.front, config.solver.time_limit)
+    except (NoPlan, NoPlanInTime) as error:
+        run.log.warning("The page has no front: %s", error)
+        return None
 
 
 def pareto_task(config: Config, run: Run) -> Results:
@@ -204,10 +215,3 @@ def _tasks(plan: Plan) -> pd.DataFrame:
             for one in plan.placements
         ]
     )
-
-
-def write_plan(plan: Plan, directory: Path, html: str | None = None) -> None:
-    """Write what a run leaves of a plan: its page, its values, and its task files for SkyPilot."""
-    write_text(directory / "plan.html", page(plan) if html is None else html)
-    write_text(directory / "plan.json", json.dumps(plan.to_dict(), indent=2) + "\n")
-    write_text(directory / "skypilot.yaml", plan.to_skypilot())

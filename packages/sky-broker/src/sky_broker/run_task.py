@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -16,19 +17,38 @@ from sky_broker.job import Job
 from sky_broker.model import Sky
 from sky_broker.optimize import optimize
 from sky_broker.options import job_of_options, sky_of_options
+from sky_broker.page import page
 from sky_broker.plan import Plan
+from sky_broker.plan_files import write_plan
+from sky_broker.state import Attempt
 
 
 def run_task(config: Config, run: Run) -> Results:
     """Carry a plan out in a sandbox for each region, with faults; a run that was killed goes on."""
     sky, job = sky_of_options(config, run), job_of_options(config.job)
-    metrics, details = carry_out(job, sky, config.execution, run)
-    return Results(metrics, details)
+    carried = carry_out(job, sky, config.execution, run)
+    write_plan(carried.plan, run.directory, page(carried.plan, attempts=carried.attempts))
+    return Results(carried.metrics, carried.details)
 
 
-def carry_out(
-    job: Job, sky: Sky, options: ExecutionConfig, run: Run
-) -> tuple[dict[str, float], dict[str, list[list[str]]]]:
+@dataclass(frozen=True)
+class Carried:
+    """A job that was carried out.
+
+    Attributes:
+        plan: as it stood in the end.
+        attempts: at its tasks, in order.
+        metrics: flat, for results.json.
+        details: the events of the run.
+    """
+
+    plan: Plan
+    attempts: list[Attempt]
+    metrics: dict[str, float]
+    details: dict[str, list[list[str]]]
+
+
+def carry_out(job: Job, sky: Sky, options: ExecutionConfig, run: Run) -> Carried:
     """Carry the cheapest plan of a job out on this machine; raises as `Broker.run` does.
 
     Args:
@@ -36,9 +56,6 @@ def carry_out(
         sky: to choose from.
         options: what goes wrong on purpose, and how patient the broker is.
         run: whose directory has the state, the stores and the attempts.
-
-    Returns:
-        Metrics, and the events of the run.
     """
     planned = optimize(job, sky, "cost")
     engine = LocalEngine(run.directory / "regions", _faults(options, planned))
@@ -71,7 +88,7 @@ def carry_out(
         "run/cost": planned.cost,
         "run/cost_in_the_end": plan.cost,
     }
-    return metrics, {"events": [list(event) for event in events]}
+    return Carried(plan, attempts, metrics, {"events": [list(event) for event in events]})
 
 
 def _faults(options: ExecutionConfig, planned: Plan) -> tuple[Fault, ...]:

@@ -21,7 +21,8 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS run (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS tasks (name TEXT PRIMARY KEY, status TEXT NOT NULL, offer TEXT NOT NULL, hours REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS attempts (
-    key TEXT PRIMARY KEY, task TEXT NOT NULL, location TEXT NOT NULL, status TEXT NOT NULL, error TEXT NOT NULL DEFAULT ''
+    key TEXT PRIMARY KEY, task TEXT NOT NULL, location TEXT NOT NULL, status TEXT NOT NULL, error TEXT NOT NULL DEFAULT '',
+    began REAL NOT NULL, ended REAL
 );
 CREATE TABLE IF NOT EXISTS objects (name TEXT PRIMARY KEY, location TEXT NOT NULL, sha256 TEXT NOT NULL, bytes INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS blocked (location TEXT PRIMARY KEY, reason TEXT NOT NULL);
@@ -62,6 +63,8 @@ class Attempt:
         location: where.
         status: begun, done, failed or lost.
         error: of one that failed.
+        began: when it was written down, in seconds since 1970; 0 before that.
+        ended: when its end was; None while it has none.
     """
 
     key: str
@@ -69,6 +72,8 @@ class Attempt:
     location: str
     status: str
     error: str = ""
+    began: float = 0.0
+    ended: float | None = None
 
 
 class RunState:
@@ -163,17 +168,20 @@ class RunState:
 
     def begin(self, attempt: Attempt) -> None:
         """Note an attempt before it begins."""
-        row = (attempt.key, attempt.task, attempt.location, attempt.status, attempt.error)
-        self._db.execute("INSERT INTO attempts VALUES (?, ?, ?, ?, ?)", row)
+        row = (attempt.key, attempt.task, attempt.location, attempt.status, attempt.error, time.time(), None)
+        self._db.execute("INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
     def end(self, key: str, status: str, error: str = "") -> None:
         """Note how an attempt ended."""
-        self._db.execute("UPDATE attempts SET status = ?, error = ? WHERE key = ?", (status, error, key))
+        self._db.execute(
+            "UPDATE attempts SET status = ?, error = ?, ended = ? WHERE key = ?",
+            (status, error, time.time(), key),
+        )
 
     def attempts(self, task: str | None = None) -> list[Attempt]:
         """All attempts, or those of a task, in order."""
         rows = self._db.execute(
-            "SELECT key, task, location, status, error FROM attempts ORDER BY rowid"
+            "SELECT key, task, location, status, error, began, ended FROM attempts ORDER BY rowid"
         ).fetchall()
         return [Attempt(*row) for row in rows if task is None or row[1] == task]
 
