@@ -76,6 +76,19 @@ def test_the_front_of_a_job_of_ones_own_is_written(tmp_path: Path) -> None:
     assert found.metrics["front/time_min"] == pytest.approx(11.0)
 
 
+def test_egress_by_tiers_is_set_beside_the_plan_of_flat_prices(tmp_path: Path) -> None:
+    (tmp_path / "job.yaml").write_text(
+        "name: heavy\ndatasets: {raw: {location: 'aws:us-east-1', size: 20 TB}}\n"
+        "tasks: {train: {inputs: raw, time: 835 h, resources: {accelerators: V100:4}}}\n"
+    )
+    ended = run(tmp_path, "job.file=job.yaml", "network.egress=tiered")
+    assert ended.code == 0, ended.err
+    found = read_result(tmp_path / "run" / "results.json").metrics
+    assert found["plan/cost"] < found["flat_plan/cost"] <= found["flat_plan/flat_cost"]
+    assert found["plan/egress"] == pytest.approx(10_240 * 0.09 + 9_760 * 0.085)
+    assert found["discount/aws"] == pytest.approx(found["plan/egress"] / 1800) and found["plan/gap"] < 1e-5
+
+
 def test_launching_without_skypilot_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sky", None)  # as if it were not installed
     ended = run(tmp_path, "task=launch")
@@ -118,6 +131,8 @@ def test_every_small_problem_is_solved_to_its_optimum(tmp_path: Path) -> None:
         (["catalog.source=nowhere"], "nowhere"),
         (["jb.file=x"], "jb"),
         (["task=plan"], "there is no such task"),
+        (["network.egress=steep"], "flat or tiered"),
+        (["network.egress=tiered", "solver.objective=time"], "for the least cost"),
     ],
 )
 def test_wrong_input_ends_with_status_2_and_one_message(

@@ -35,6 +35,7 @@ from sky_broker.skypilot import from_skypilot, to_skypilot
 from sky_broker.solve import Certificate, NoPlanInTime
 from sky_broker.spells import EndRates, measured
 from sky_broker.spot import SpotJob, SpotOutcome, Step, simulate
+from sky_broker.tiered_plan import optimize_tiered
 from sky_broker.traces import Trace, read_trace, released_trace
 from sky_broker.transfer import TransferPlan, direct_transfer, plan_transfer, ron_transfer
 
@@ -96,6 +97,7 @@ __all__ = [
     "measured",
     "monthly_bill",
     "optimize",
+    "optimize_tiered",
     "pareto",
     "plan_transfer",
     "read_trace",

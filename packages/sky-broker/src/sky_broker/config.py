@@ -40,9 +40,11 @@ class NetworkConfig:
         source: "embedded", "skyplane" ($OFFPRINTS_DATA/skyplane-profiles) or a folder with cost.csv and throughput.csv.
         peering: clouds that let data go among themselves free of charge.
         kwh_per_gb: electricity of moving a gigabyte between regions; 0 leaves it out of the carbon.
+        egress: "flat", or "tiered" (task=optimize): what leaves a cloud grows cheaper with the volume of the month, as clouds list it.
     """
 
     source: str = "embedded"
+    egress: str = "flat"
     peering: list[str] = field(default_factory=list)
     kwh_per_gb: float = 0.0
 

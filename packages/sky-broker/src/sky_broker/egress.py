@@ -59,6 +59,11 @@ class EgressSchedule:
         """The price of the next gigabyte, in $, after so many in the month."""
         return self.usd_per_gb[int(np.searchsorted(self.above_gb, already, side="right")) - 1]
 
+    def discount(self, gigabytes: float) -> float:
+        """What so many gigabytes cost over what they would at the price of the first tier; never rising, and 1 where both are nothing."""
+        undiscounted = gigabytes * self.usd_per_gb[0]
+        return self._total(gigabytes) / undiscounted if undiscounted else 1.0
+
     def segments(self, gigabytes: float, already: float = 0.0) -> list[tuple[float, float]]:
         """The linear pieces of the bill of a shipment: (GB, $/GB) of each tier that it reaches."""
         ends = (*self.above_gb[1:], np.inf)
@@ -115,7 +120,5 @@ def monthly_bill(
             flat[cloud] = flat.get(cloud, 0.0) + cost
             volume[cloud] = volume.get(cloud, 0.0) + gigabytes
     for cloud, cost in flat.items():
-        schedule, leaving = schedules[cloud], volume[cloud]
-        undiscounted = leaving * schedule.usd_per_gb[0]
-        bill += cost * (schedule.cost(leaving) / undiscounted if undiscounted else 1.0)
+        bill += cost * schedules[cloud].discount(volume[cloud])
     return bill

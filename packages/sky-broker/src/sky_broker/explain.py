@@ -94,8 +94,9 @@ def runners_up(plan: Plan, by: str = "location", time_limit: float = 20.0) -> li
         time_limit: seconds for the solver, for each task.
 
     Raises:
-        ValueError: `by` is neither.
+        ValueError: `by` is neither, or the plan has egress by tiers.
     """
+    _flat(plan)
     if by not in ("location", "cloud"):
         raise ValueError(f"by={by!r}; location or cloud was expected")
     problem, chosen = plan.model.problem, plan.solution.chosen
@@ -137,8 +138,9 @@ def sensitivity(plan: Plan) -> list[Room]:
         plan: of the least cost, without limits on the whole.
 
     Raises:
-        ValueError: another objective was minimised, or there are limits.
+        ValueError: another objective was minimised, there are limits, or the plan has egress by tiers.
     """
+    _flat(plan)
     problem = plan.model.problem
     if plan.weights != Weights(usd=1) or problem.limits.any:
         raise ValueError("sensitivity is of plans of the least cost without limits")
@@ -166,6 +168,13 @@ def _compute(plan: Plan, chosen: list[int]) -> float:
 
 
 Scaling = Callable[[Problem, float], Problem]
+
+
+def _flat(plan: Plan) -> None:
+    if plan.discounts:
+        raise ValueError(
+            "explanations solve again at flat prices; this plan has egress by the tiers of a month"
+        )
 
 
 def _with_egress(plan: Plan, problem: Problem, factor: float) -> Problem:

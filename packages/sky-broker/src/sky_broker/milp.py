@@ -88,6 +88,9 @@ class PlacementMilp:
             self.upper[0] = np.where(np.isnan(kg), 0.0, 1.0)
         self.binaries = self.columns
         self.late: dict[int, tuple[Ints, Floats]] = {}  # flow -> columns of its z and their hours
+        self.joint: dict[
+            tuple[int, int], tuple[Ints, Ints, Ints]
+        ] = {}  # pair -> columns of its z, and its places
         self._one_state_each()
         self._add_pairs()
         self.finish = self.columns
@@ -129,6 +132,11 @@ class PlacementMilp:
             raise RuntimeError(f"HiGHS ended with status {found.status}: {found.message}")
         bound = -math.inf if found.mip_dual_bound is None else float(found.mip_dual_bound) * scale / 1e3
         return MilpAnswer(self._chosen(found.x), bound, found.status == _INFEASIBLE)
+
+    def bound(self, columns: Ints, coefficients: Floats, low: float, high: float) -> None:
+        """Keep a sum over some variables between two figures, in the solver's tolerance of the largest coefficient."""
+        scale = float(np.abs(coefficients).max(initial=0.0)) or 1.0
+        self._rows.append((columns, coefficients / scale, low / scale, high / scale))
 
     def _chosen(self, solution: Floats | None) -> list[int] | None:
         if solution is None:
@@ -189,6 +197,7 @@ class PlacementMilp:
                 *(np.where(allowed, cost, 0.0).ravel() for cost in (usd, kg)),
             )
             columns = start + np.arange(allowed.size).reshape(allowed.shape)
+            self.joint[u, v] = columns, places[0], places[1]
             for number in flows[:1]:
                 self.late[number] = columns.ravel(), np.where(allowed, late, 0.0).ravel()
             self._marginals(u, places[0], columns)

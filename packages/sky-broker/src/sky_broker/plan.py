@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sky_broker.catalog import Offer
@@ -84,6 +84,7 @@ class Plan:
         model: the problem that it solves, for explanations.
         solution: the answer to it.
         sky: that it was chosen from.
+        discounts: cloud -> what its egress to other clouds costs over its flat price; empty where prices are flat.
     """
 
     job: Job
@@ -96,6 +97,7 @@ class Plan:
     model: Model
     solution: Solution
     sky: Sky
+    discounts: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def compute(self) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from offprints.app import Results, Run
+from offprints.errors import InputError
 from offprints.tables import show
 
 from sky_broker import plots_plan
@@ -26,12 +27,17 @@ from sky_broker.plan import Plan
 from sky_broker.plan_files import write_plan
 from sky_broker.run_task import carry_out
 from sky_broker.solve import Infeasible, NoPlanInTime
+from sky_broker.tiered_plan import bill_of, optimize_tiered
 
 
 def optimize_task(config: Config, run: Run) -> Results:
     """Place a job, prove the plan, and set it beside one cloud, simpler ways to choose and peering."""
     sky, job = sky_of_options(config, run), job_of_options(config.job)
     solver = config.solver
+    if config.network.egress == "tiered":
+        return _with_tiers(config, job, sky, run)
+    if config.network.egress != "flat":
+        raise InputError(f"network.egress={config.network.egress}; flat or tiered was expected")
     plan = optimize(job, sky, solver.objective, solver.method, solver.time_limit)
     show(_tasks(plan), f"{job.name}: ${plan.cost:,.2f}, of which egress ${plan.egress:,.2f}")
     run.log.info("The plan is %s.", plan.certificate)
@@ -67,6 +73,41 @@ def optimize_task(config: Config, run: Run) -> Results:
             run.log.warning("The outage could not be survived: %s", error)
             metrics["run/failed_over"] = 0.0
     return Results(metrics, details)
+
+
+def _with_tiers(config: Config, job: Job, sky: Sky, run: Run) -> Results:
+    """Place a job with the tiers of a month, beside the plan that flat prices would choose."""
+    asked = config.solver.objective or job.objective
+    if asked != "cost":
+        raise InputError(f"network.egress=tiered is for the least cost; the objective is {asked}")
+    plan = optimize_tiered(job, sky, time_limit=config.solver.time_limit)
+    flat = optimize(
+        replace(job, constraints=replace(job.constraints, budget=None)),
+        sky,
+        "cost",
+        time_limit=config.solver.time_limit,
+    )
+    costs = {
+        "with tiers": plan.cost,
+        "chosen at flat prices, paid with tiers": flat.compute + bill_of(flat),
+        "chosen and paid at flat prices": flat.cost,
+    }
+    show(_tasks(plan), f"{job.name}: ${plan.cost:,.2f}, of which egress ${plan.egress:,.2f} by tiers")
+    show(pd.DataFrame({"plan": list(costs), "$": list(costs.values())}), "the same job")
+    run.log.info("The plan is %s.", plan.certificate)
+    write_plan(plan, run.directory)
+    run.figure("plan", plots_plan.dag(plan))
+    metrics = {
+        "plan/cost": plan.cost,
+        "plan/egress": plan.egress,
+        "plan/makespan": plan.makespan,
+        "plan/gap": plan.certificate.gap,
+        "plan/seconds": plan.certificate.seconds,
+        "flat_plan/cost": costs["chosen at flat prices, paid with tiers"],
+        "flat_plan/flat_cost": flat.cost,
+        **{f"discount/{cloud}": discount for cloud, discount in plan.discounts.items()},
+    }
+    return Results(metrics, {"plan": plan.to_dict()})
 
 
 def _front(config: Config, job: Job, sky: Sky, run: Run) -> Front | None:

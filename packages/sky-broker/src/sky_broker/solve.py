@@ -117,7 +117,7 @@ def solve(
         raise ValueError(f"method={method!r}; one of {', '.join(METHODS)} was expected")
     times = bool(weights.hours or (then and then.hours) or problem.limits.any_time)
     carbon = bool(weights.kg or (then and then.kg) or problem.limits.carbon < math.inf)
-    problem, known = _finite(problem, times, carbon)
+    problem, known = finite(problem, times, carbon)
     separable = not times and not problem.limits.any and then is None
     if method in ("elimination", "messages") and not separable:
         raise ValueError(f"method={method}: time, limits and second objectives need milp")
@@ -143,8 +143,8 @@ def solve(
     return Solution(original, figures, certificate)
 
 
-def _finite(problem: Problem, times: bool, carbon: bool) -> tuple[Problem, list[Ints]]:
-    """Without the states whose price, carbon or waiting time is unknown, where these count."""
+def finite(problem: Problem, times: bool, carbon: bool) -> tuple[Problem, list[Ints]]:
+    """A problem without the states whose price, carbon or waiting time is unknown, where these count, and which ones are left of each task."""
     known = []
     for name, states in zip(problem.tasks, problem.states, strict=True):
         good = np.isfinite(states.usd)
