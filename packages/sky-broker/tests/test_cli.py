@@ -17,7 +17,7 @@ import yaml
 from offprints.results import read_result
 from offprints.testing import call, data_folder
 
-from sky_broker import Sky, optimize
+from sky_broker import Sky, SpotRisk, optimize
 from sky_broker.cli import main
 from sky_broker.jobs import embedded_job
 
@@ -87,6 +87,17 @@ def test_egress_by_tiers_is_set_beside_the_plan_of_flat_prices(tmp_path: Path) -
     assert found["plan/cost"] < found["flat_plan/cost"] <= found["flat_plan/flat_cost"]
     assert found["plan/egress"] == pytest.approx(10_240 * 0.09 + 9_760 * 0.085)
     assert found["discount/aws"] == pytest.approx(found["plan/egress"] / 1800) and found["plan/gap"] < 1e-5
+
+
+def test_spot_is_planned_with_the_interruptions_that_are_expected(tmp_path: Path) -> None:
+    (tmp_path / "job.yaml").write_text(
+        "name: j\ntasks: {train: {time: 10 h, checkpoint: 30 min, resources: {accelerators: V100:1, spot: required}}}\n"
+    )
+    options = ("job.file=job.yaml", "catalog.interruptions=0.2", "catalog.restart_minutes=6")
+    ended = run(tmp_path, *options)
+    assert ended.code == 0, ended.err
+    found = read_result(tmp_path / "run" / "results.json").metrics
+    assert found["plan/makespan"] == pytest.approx(SpotRisk(0.2, 0.1).hours(10, "x:y", checkpoint=0.5))
 
 
 def test_launching_without_skypilot_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

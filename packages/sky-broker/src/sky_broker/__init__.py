@@ -35,6 +35,7 @@ from sky_broker.skypilot import from_skypilot, to_skypilot
 from sky_broker.solve import Certificate, NoPlanInTime
 from sky_broker.spells import EndRates, measured
 from sky_broker.spot import SpotJob, SpotOutcome, Step, simulate
+from sky_broker.spot_risk import SpotRisk
 from sky_broker.tiered_plan import optimize_tiered
 from sky_broker.traces import Trace, read_trace, released_trace
 from sky_broker.transfer import TransferPlan, direct_transfer, plan_transfer, ron_transfer
@@ -82,6 +83,7 @@ __all__ = [
     "Sky",
     "SpotJob",
     "SpotOutcome",
+    "SpotRisk",
     "Step",
     "Task",
     "TimeSpec",

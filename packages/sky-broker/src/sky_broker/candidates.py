@@ -17,8 +17,9 @@ from sky_broker import carbon
 from sky_broker.catalog import Catalog, Offers
 from sky_broker.compatibility import CompatibilitySet
 from sky_broker.job import Job, Resources, Task
-from sky_broker.network import NetworkGrid
+from sky_broker.network import NetworkGrid, region_of
 from sky_broker.places import allows
+from sky_broker.spot_risk import SpotRisk
 
 Floats = NDArray[np.float64]
 
@@ -57,7 +58,13 @@ class EmptySet(InputError):
 
 
 def candidates(
-    job: Job, task: Task, catalog: Catalog, grid: NetworkGrid, services: CompatibilitySet, with_carbon: bool
+    job: Job,
+    task: Task,
+    catalog: Catalog,
+    grid: NetworkGrid,
+    services: CompatibilitySet,
+    with_carbon: bool,
+    spot_risk: SpotRisk | None = None,
 ) -> Candidates:
     """The offers for one task of a job.
 
@@ -68,6 +75,7 @@ def candidates(
         grid: a task with data has to be at a place that it knows.
         services: which cloud offers which interface.
         with_carbon: whether carbon counts; without, only the cheapest offer of each place and time is kept.
+        spot_risk: gives offers on spot their expected hours; None counts them as if they were never taken away.
 
     Raises:
         EmptySet: none is left; says after which requirement, and how many there were before it.
@@ -83,6 +91,11 @@ def candidates(
     if not known.all():
         offers, hours = offers.take(known), hours[known]
         _left(offers, f"a known time ({', '.join(task.time.hours)})", task, funnel)
+    if spot_risk is not None and offers.spot.any():
+        hours = _expected(task, offers, hours, spot_risk)
+        kept = np.isfinite(hours)
+        offers, hours = offers.take(kept), hours[kept]
+        _left(offers, "an expected time on spot", task, funnel)
     if with_carbon:
         return Candidates(offers, hours, carbon.grams_per_hour(offers), funnel)
     cheapest = _cheapest(offers, hours)
@@ -216,6 +229,20 @@ def _hours(task: Task, offers: Offers) -> Floats:
                 f"task {task.name}: time: {name!r} is no accelerator, instance type, cpu or * of the catalog"
             )
     return hours
+
+
+def _expected(task: Task, offers: Offers, hours: Floats, risk: SpotRisk) -> Floats:
+    """Hours, of offers on spot with the interruptions to be expected."""
+    names = offers.catalog.locations
+    keys = np.stack([offers.location[offers.spot].astype(np.float64), hours[offers.spot]])
+    pairs, place = np.unique(keys, axis=1, return_inverse=True)
+    found = [
+        risk.hours(float(work), region_of(names[int(code)]), task.nodes, task.checkpoint)
+        for code, work in pairs.T
+    ]
+    expected = hours.copy()
+    expected[offers.spot] = np.array(found)[place.ravel()]
+    return expected
 
 
 def _precision(name: str, machines: dict[str, int]) -> int:

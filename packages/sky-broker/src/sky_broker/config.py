@@ -21,6 +21,8 @@ class CatalogConfig:
         spot: for that question: never, allowed or required.
         clouds: for that question: only these; empty is any.
         residency: for that question: jurisdictions that an offer has to lie in; empty is any.
+        interruptions: of a spot machine in an hour, which plans expect; null counts it as if it were never taken away.
+        restart_minutes: that plans expect each start on spot to take, with interruptions.
     """
 
     source: str = "embedded"
@@ -30,6 +32,8 @@ class CatalogConfig:
     spot: str = "never"
     clouds: list[str] = field(default_factory=list)
     residency: list[str] = field(default_factory=list)
+    interruptions: float | None = None
+    restart_minutes: float = 0.0
 
 
 @dataclass

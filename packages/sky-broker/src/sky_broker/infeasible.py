@@ -129,7 +129,7 @@ def _hopeless(job: Job, sky: Sky, task: str) -> bool:
     """Whether a task has no offer even without constraints: then what it asks of a machine is at fault."""
     free = _without(job, constraints_of(job))
     try:
-        candidates(free, free.by_name[task], sky.catalog, sky.grid, sky.services, False)
+        candidates(free, free.by_name[task], sky.catalog, sky.grid, sky.services, False, sky.spot_risk)
     except EmptySet:
         return True
     return False

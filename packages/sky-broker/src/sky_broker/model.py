@@ -17,6 +17,7 @@ from sky_broker.compatibility import CompatibilitySet
 from sky_broker.job import Job, Task
 from sky_broker.network import NetworkGrid, region_of
 from sky_broker.problem import Floats, Flow, Limits, Pair, Problem, States
+from sky_broker.spot_risk import SpotRisk
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,14 @@ class Sky:
         grid: what moving data costs and how long it takes.
         services: which cloud offers which interface.
         network_kwh_per_gb: electricity of moving a gigabyte between regions; 0 leaves it out of the carbon.
+        spot_risk: how often spot machines are taken away; None counts them as if they never were.
     """
 
     catalog: Catalog
     grid: NetworkGrid
     services: CompatibilitySet
     network_kwh_per_gb: float = 0.0
+    spot_risk: SpotRisk | None = None
 
     @classmethod
     def embedded(cls) -> Sky:
@@ -70,7 +73,10 @@ def build(job: Job, sky: Sky, with_carbon: bool = False) -> Model:
     """
     with_carbon = with_carbon or job.constraints.carbon is not None
     tasks = [job.by_name[name] for name in job.order]
-    found = tuple(candidates(job, task, sky.catalog, sky.grid, sky.services, with_carbon) for task in tasks)
+    found = tuple(
+        candidates(job, task, sky.catalog, sky.grid, sky.services, with_carbon, sky.spot_risk)
+        for task in tasks
+    )
     names = sky.catalog.locations
     used = sorted({int(code) for one in found for code in np.unique(one.offers.location)})
     # A zone and its region are one place to the grid, and data inside it move free and at once.

@@ -14,6 +14,7 @@ from sky_broker.job import Job
 from sky_broker.jobs import load_job
 from sky_broker.model import Sky
 from sky_broker.places import check_residency
+from sky_broker.spot_risk import SpotRisk
 from sky_broker.transfer_task import network_of
 
 
@@ -22,7 +23,9 @@ def sky_of_options(config: Config, run: Run) -> Sky:
     catalog = Catalog.load(config.catalog.source, cache=config.catalog.cache)
     run.dataset(f"catalog {config.catalog.source}", catalog.report.sha256)
     grid = network_of(config.network, run)
-    return Sky(catalog, grid, CompatibilitySet.embedded(), config.network.kwh_per_gb)
+    spot = config.catalog
+    risk = None if spot.interruptions is None else SpotRisk(spot.interruptions, spot.restart_minutes / 60)
+    return Sky(catalog, grid, CompatibilitySet.embedded(), config.network.kwh_per_gb, risk)
 
 
 def job_of_options(options: JobConfig) -> Job:
