@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+import re
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -233,6 +236,17 @@ def test_the_real_catalogs_have_the_defects_that_are_counted(tmp_path: Path) -> 
     a100 = found.offers("A100:1", clouds=["gcp"], regions=["gcp:us-central1"])
     assert min(a100.usd) > 2.5  # the GPU alone is 1.7 $/h
     assert not (found.column("spot_usd") <= 0).any()
+
+
+def test_every_embedded_price_has_its_date_and_its_source() -> None:
+    clouds = 0
+    for file in (resources.files("sky_broker") / "embedded" / "catalog").iterdir():
+        lines = [line for line in file.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+        rows = list(csv.DictReader(lines))
+        assert rows and all(re.fullmatch(r"20\d\d-\d\d(-\d\d)?", row["AsOf"]) for row in rows), file.name
+        assert all(len(row["Source"]) > 5 for row in rows), file.name
+        clouds += 1
+    assert clouds == 4
 
 
 def test_the_embedded_offers_are_rows_of_the_real_catalogs(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -156,6 +157,41 @@ def test_the_same_seed_makes_the_same_users() -> None:
     assert np.array_equal(first.hours, again.hours) and not np.array_equal(first.hours, other.hours)
 
 
+def test_made_up_users_move_their_data_along_the_chain_and_a_twentieth_of_them_home() -> None:
+    demand = some(three(0), 4)
+    inward = demand.gigabytes[:, :1]
+    assert np.array_equal(demand.gigabytes[:, :-1], np.repeat(inward, 3, axis=1))
+    assert demand.gigabytes[:, -1] == pytest.approx(inward[:, 0] / 20)
+    many = some(three(0), 4, users=4000)
+    for drawn, median in ((many.gigabytes[:, 0], 100.0), (many.hours[:, 1], 60.0)):
+        assert np.median(drawn) == pytest.approx(median, rel=0.1) and np.log(drawn).std() == pytest.approx(
+            1, rel=0.1
+        )
+    assert np.bincount(many.home) / 4000 == pytest.approx([0.5, 0.3, 0.2], abs=0.03)
+    lone = some(three(0), 4, users=1)
+    assert lone.home.shape == (1,) and (lone.hours > 0).all()
+
+
+def test_a_cloud_keeps_its_price_where_another_would_pay_it_as_much() -> None:
+    """At its list price the special cloud has one of two users, at 7/8 of it both: half of the margin, from twice as many."""
+    market = two(2.0, 1.0, 0.0, 0.0)
+    market = replace(market, clouds=(SPECIAL, HOME), usd_per_hour=market.usd_per_hour[::-1])
+    market = replace(market, egress=np.array([[0.0, 0.0], [1.0, 0.0]]))
+    # The first moves while it saves more than 0.95 $ by it, the other one more than 1.05 $.
+    demand = Demand(np.ones(2, dtype=np.int64), np.ones((2, 1)), np.array([[0.95, 0.0], [1.05, 0.0]]))
+    game = best_responses(market, demand, True, 0.75, [0.5, 0.875, 1.0], 1)
+    assert game.factors[1][0] == 1.0
+    # With a little more to be had by the lower price it is taken.
+    demand.hours[1] = 1.01
+    assert best_responses(market, demand, True, 0.75, [0.5, 0.875, 1.0], 1).factors[1][0] == 0.875
+
+
+def test_what_costs_nothing_is_no_contradiction() -> None:
+    free = two(0.0, 1.0, 0.1, 0.1)
+    demand = Demand(np.zeros(1, dtype=np.int64), np.ones((1, 1)), np.zeros((1, 2)))
+    assert settle(free, demand, True).cost[0] == 0
+
+
 def test_markets_that_contradict_themselves_are_refused() -> None:
     with pytest.raises(InputError, match="shape"):
         Market(("a",), ("x",), np.ones((2, 1)), np.zeros((1, 1)))
@@ -169,6 +205,16 @@ def test_markets_that_contradict_themselves_are_refused() -> None:
     with pytest.raises(InputError, match="already"):
         market.entered("a", {}, 0.0, np.zeros(3))
     lacking = market.entered("d", {"x": 1.0}, 0.0, np.zeros(3))
+    with pytest.raises(InputError, match="no stage 'w'"):
+        market.entered("d", {"x": 1.0, "w": 1.0}, 0.0, np.zeros(3))
+    for users, hours, size in (
+        (0, [1.0] * 3, 1.0),
+        (5, [1.0] * 2, 1.0),
+        (5, [1.0] * 3, -1.0),
+        (5, [-1.0] * 3, 1.0),
+    ):
+        with pytest.raises(InputError, match="1 user or more"):
+            made_up_demand(market, users, 0, hours, size, {"a": 1.0})
     with pytest.raises(InputError, match="cannot be a home"):
         made_up_demand(lacking, 5, 0, [1.0, 1.0, 1.0], 1.0, {"d": 1.0})
     with pytest.raises(InputError, match="does not offer"):

@@ -14,7 +14,7 @@ from offprints.errors import InputError, MalformedLine, MissingFile
 from offprints.testing import data_folder, recorded
 
 from sky_broker.egress import LISTED, EgressSchedule, monthly_bill
-from sky_broker.network import NetworkGrid, region_of
+from sky_broker.network import NetworkGrid, cloud_of, region_of
 
 GRID = NetworkGrid.embedded()
 CANADA, TOKYO = "azure:canadacentral", "gcp:asia-northeast1-a"
@@ -43,6 +43,13 @@ def test_a_zone_stands_for_its_region() -> None:
     assert GRID.index("gcp:us-central1") == GRID.index("gcp:us-central1-c") == GRID.index("gcp:us-central1-a")
     assert region_of("aws:us-west-2b") == "aws:us-west-2"
     assert region_of("azure:westus2") == "azure:westus2"
+
+
+def test_a_location_is_a_cloud_and_a_region() -> None:
+    assert cloud_of("aws:us-east-1") == "aws"
+    for wrong in ("aws", "aws:", ":us-east-1", ":", ""):
+        with pytest.raises(InputError, match="is no location"):
+            cloud_of(wrong)
 
 
 def test_hours_are_of_gigabytes_and_gigabits() -> None:
@@ -90,6 +97,45 @@ def test_a_new_cloud_is_reached_at_the_price_of_the_internet() -> None:
         GRID.joined(CANADA, 0.0, 1.0)
     with pytest.raises(InputError, match="other regions"):
         GRID.joined("aws:mars-north-1", 0.0, 1.0)
+    for wrong in (0.0, math.inf, math.nan):
+        with pytest.raises(InputError, match="above 0"):
+            GRID.joined("lambda:us-west-1", 0.0, wrong)
+
+
+def test_the_price_to_a_new_cloud_is_the_most_that_is_known_to_another_cloud() -> None:
+    places = ("aws:a-1", "aws:b-2", "gcp:c", "azure:d")
+    usd = np.array(
+        [[0, 0.5, 0.1, np.nan], [0.5, 0, np.nan, np.nan], [0.2, 0.12, 0, 0.15], [0.01, 0.02, 0.03, 0]]
+    )
+    grid = NetworkGrid(places, usd, np.ones((4, 4))).joined("lambda:e", 0.0, 1.0)
+    assert [grid.price(place, "lambda:e") for place in (places[0], *places[2:])] == [0.1, 0.2, 0.03]
+    with pytest.raises(InputError, match="the price from aws:b-2 to lambda:e is not in the network grid"):
+        grid.price("aws:b-2", "lambda:e")
+
+
+def test_a_rate_of_nothing_is_no_rate() -> None:
+    grid = NetworkGrid(("aws:a-1", "aws:b-2"), np.ones((2, 2)), np.array([[1.0, 0.0], [1.0, 1.0]]))
+    assert grid.rate("aws:b-2", "aws:a-1") == 1
+    for ask in (grid.rate, lambda *places: grid.submatrices(places, need="rate")):
+        with pytest.raises(InputError, match="the rate from aws:a-1 to aws:b-2"):
+            ask("aws:a-1", "aws:b-2")
+
+
+def test_only_what_is_asked_for_has_to_be_known() -> None:
+    unknown = np.array([[0.0, np.nan], [1.0, 0.0]])
+    known = np.ones((2, 2))
+    places = ("aws:a-1", "aws:b-2")
+    half = NetworkGrid(places, known, unknown)
+    assert half.submatrices(places, need="price")[0].tolist() == [[0, 1], [1, 0]]
+    assert half.hours(0, *places) == 0
+    for need in ("rate", "both"):
+        with pytest.raises(InputError, match="the rate from aws:a-1 to aws:b-2"):
+            half.submatrices(places, need=need)
+    other = NetworkGrid(places, unknown, known)
+    assert other.submatrices(places, need="rate")[1][0, 1] == 1
+    for need in ("price", "both"):
+        with pytest.raises(InputError, match="the price from aws:a-1 to aws:b-2"):
+            other.submatrices(places, need=need)
 
 
 def test_skyplanes_files_give_the_recorded_grid() -> None:
@@ -152,6 +198,9 @@ def test_files_that_do_not_read_name_the_line(tmp_path: Path) -> None:
         ("aws", 51_200, 4403.2),
         ("aws", 61_440, 5120.0),
         ("azure", 12_288, 896 + 2048 * 0.083),
+        ("azure", 61_440, 896 + 40_960 * 0.083 + 10_240 * 0.07),
+        ("azure", 204_800, 896 + 40_960 * 0.083 + 102_400 * 0.07 + 51_200 * 0.05),
+        ("aws", 204_800, 4403.2 + 102_400 * 0.07 + 51_200 * 0.05),
         ("gcp", 1024, 122.88),
         ("gcp", 12_288, 122.88 + 9216 * 0.11 + 2048 * 0.08),
     ],
@@ -190,9 +239,28 @@ def test_within_a_cloud_the_price_stays_flat_and_clouds_count_apart() -> None:
     assert monthly_bill(GRID, out, schedules={}) == pytest.approx(20_000 * (0.09 + 0.0875))
 
 
+def test_a_shipment_has_no_piece_in_a_tier_that_it_does_not_reach() -> None:
+    assert LISTED["aws"].segments(5) == [(5, 0.09)]
+    assert LISTED["aws"].segments(5, already=10_240) == [(5, 0.085)]
+    assert LISTED["aws"].segments(10, already=10_235) == [(5, 0.09), (5, 0.085)]
+    assert LISTED["aws"].segments(0) == []
+
+
+def test_a_schedule_without_a_price_lowers_none() -> None:
+    out = ("aws:us-east-1", "azure:eastus", 100.0)
+    assert monthly_bill(GRID, [out], {"aws": EgressSchedule((0.0,), (0.0,))}) == pytest.approx(9)
+    assert monthly_bill(GRID, [(*out[:2], 0.0)]) == 0
+    for wrong in (-1.0, math.inf, math.nan):
+        with pytest.raises(InputError, match="volume is 0 or more"):
+            monthly_bill(GRID, [(*out[:2], wrong)])
+
+
 def test_schedules_that_are_none_are_refused() -> None:
     for above, prices in (((1.0,), (0.1,)), ((0.0, 0.0), (0.1, 0.1)), ((0.0, 5.0), (0.1, 0.2)), ((), ())):
         with pytest.raises(InputError, match="tiers of egress"):
             EgressSchedule(above, prices)
     with pytest.raises(InputError, match="0 or more"):
         LISTED["aws"].cost(-1)
+    for wrong in ((math.inf, 0.0), (1.0, math.inf), (1.0, -1.0), (math.nan, 0.0)):
+        with pytest.raises(InputError, match="0 or more"):
+            LISTED["aws"].cost(*wrong)

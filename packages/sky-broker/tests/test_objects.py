@@ -18,6 +18,7 @@ from sky_broker.objects import (
     ALWAYS_EVICT,
     ALWAYS_STORE,
     MONTH,
+    Access,
     BreakEvenTtl,
     FixedTtl,
     HistogramTtl,
@@ -144,6 +145,37 @@ def test_histograms_learn_what_pays() -> None:
     assert bills["histogram TTL"] < min(cost for name, cost in bills.items() if name != "histogram TTL")
 
 
+@given(st.lists(st.tuples(st.sampled_from("xyz"), st.floats(0.1 * DAY, 300 * DAY)), min_size=1, max_size=9))
+def test_a_histogram_keeps_for_what_would_have_been_cheapest_so_far(reads: list[tuple[str, float]]) -> None:
+    """Gaps that ended cost storage until the read or the drop, and a fetch after a drop; those that have not ended yet, storage so far."""
+    place = store()
+    keep, last, ended, now = HistogramTtl(least=1).begin(place), {}, [], 0.0
+    for name, wait in reads:
+        now += wait
+        gap = now - last[name] if name in last else None
+        ended += [] if gap is None else [gap]
+        last[name] = now
+        ttl = keep(Access(name, 0, 1, now, gap))
+        if not ended:
+            assert ttl == place.break_even(0, 1)
+        if gap is not None:  # with up to nine of them each one makes it think again
+            running = [now - one for one in last.values()]
+            costs = {one: _cost_of_gaps(ended, running, one) for one in (0.0, *ended, ttl)}
+            assert costs[ttl] == pytest.approx(min(costs.values()))
+
+
+def _cost_of_gaps(ended: list[float], running: list[float], ttl: float) -> float:
+    kept = sum(min(gap, ttl) for gap in [*ended, *running])
+    return kept * 0.02 / MONTH + 0.09 * sum(gap > ttl for gap in ended)
+
+
+def test_copies_that_are_pushed_are_paid_for_by_request_and_by_byte() -> None:
+    bill = replay(ALWAYS_EVICT, store(0.01, 0.1), [Request(0.0, "put", A)], MONTH, 2.0, pinned=[A, B, C])
+    assert bill.request_usd == pytest.approx(2 * 0.1)  # the first copy is the put itself
+    assert bill.egress_usd == pytest.approx(2 * (0.09 + 0.02))
+    assert bill.storage_usd == pytest.approx(2 * (0.023 + 0.02 + 0.018))
+
+
 def test_more_copies_never_cost_less_and_a_new_version_starts_anew() -> None:
     requests, end = trace([DAY, 9 * DAY], [B, C])
     costs = [least_cost(store(), requests, end, copies=copies) for copies in (1, 2, 3)]
@@ -228,6 +260,9 @@ def test_prices_that_are_none_are_refused() -> None:
         ObjectStore((A, A), np.ones(2), np.zeros((2, 2)))
     with pytest.raises(InputError, match="size of nan GB"):
         replay(ALWAYS_STORE, store(), [Request(0, "put", A)], DAY, {"other": 1.0})
+    for size in (0.0, -1.0, math.inf):
+        with pytest.raises(InputError, match="sizes are above 0"):
+            replay(ALWAYS_STORE, store(), [Request(0, "put", A)], DAY, size)
     grid = NetworkGrid.embedded()
     on_grid = ObjectStore.on(grid, {"aws:us-east-1": 0.023, "azure:eastus": 0.0208}, get_usd=4e-7)
     assert on_grid.egress[0, 1] == 0.09 and on_grid.get_usd == 4e-7

@@ -18,7 +18,7 @@ from sky_broker.dual import ascend
 from sky_broker.elimination import eliminate
 from sky_broker.energy import energies
 from sky_broker.instances import KINDS, limited, random_problem
-from sky_broker.milp import Weights
+from sky_broker.milp import PlacementMilp, Weights
 from sky_broker.pareto import front_of
 from sky_broker.problem import Flow, Limits, Problem, States, broken_limits, evaluate, undominated
 from sky_broker.solve import Infeasible, solve
@@ -138,6 +138,18 @@ def test_dominance_changes_no_optimum(seed: int) -> None:
         assert small.best(usd=1, hours=3 * hours, kg=2 * kg) == pytest.approx(best)
 
 
+def test_only_states_are_binary_and_dominance_comes_first() -> None:
+    """The variables of pairs of places are many more, and whole by themselves."""
+    problem = random_problem(2, tasks=8, states=40, locations=3)
+    flows = {(flow.source, flow.target) for flow in problem.flows if flow.gb}
+    program = PlacementMilp(problem, False, False)
+    assert program.binaries == 8 * 40
+    assert program.columns == 8 * 40 + 9 * len(flows) and flows
+    proof = solve(problem, COST, method="milp").certificate
+    assert proof.states <= 8 * 3 and proof.states + proof.dominated == 8 * 40
+    assert proof.value == pytest.approx(solve(problem, COST).certificate.value)
+
+
 def test_dominance_drops_what_is_worse_in_everything() -> None:
     ones = np.ones(5)
     usd, hours, kg = (
@@ -224,6 +236,11 @@ def test_the_front_is_that_of_all_plans_unsupported_points_included(seed: int) -
     assert len(points) == len(expected)
     for ours, theirs in zip(points, expected, strict=True):
         assert ours == pytest.approx(theirs, rel=1e-5)
+    for usd, hours in points:  # each is the cheapest that ends so soon, and the quickest for so little
+        cheapest = solve(problem.with_limits(Limits(deadline=hours * (1 + 1e-9))), COST)
+        quickest = solve(problem.with_limits(Limits(budget=usd * (1 + 1e-9))), TIME)
+        assert cheapest.figures.usd == pytest.approx(usd, rel=1e-5)
+        assert quickest.figures.hours == pytest.approx(hours, rel=1e-5)
 
 
 def test_a_point_that_no_weights_find_is_on_the_front() -> None:
