@@ -357,9 +357,3 @@ def _sweep(folder: Path) -> None:
     for scratch in folder.glob(f"{_SCRATCH}*"):
         if time.time() - scratch.stat().st_mtime > _STALE_SECONDS:
             shutil.rmtree(scratch, ignore_errors=True)
-
-
-if __name__ == "__main__":
-    from offprints.data_cli import main
-
-    raise SystemExit(main())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import torch
@@ -20,7 +21,9 @@ from hard_attention.counting import MARGIN, STEEP
 from hard_attention.places import largest_squares, last_place, off_target
 from hard_attention.precision import START, Precision, is_power_of_two, ladder, precision_of, rungs, steepness
 from hard_attention.program import Head, Program
-from hard_attention.transformer import FormulaTransformer
+
+if TYPE_CHECKING:
+    from hard_attention.transformer import FormulaTransformer
 
 LONGEST = 2**40
 """Certificates end here: no string is that long, and some terms of the bounds are evaluated in float64."""
@@ -154,7 +157,7 @@ def check_weights(model: FormulaTransformer) -> None:
     Raises:
         InputError: names the first tensor that differs, or is not finite.
     """
-    compiled = FormulaTransformer(model.program, model.positions.predicates)
+    compiled = type(model)(model.program, model.positions.predicates)
     expected = compiled.state_dict()
     for name, weight in model.state_dict().items():
         if not bool(torch.isfinite(weight).all()):

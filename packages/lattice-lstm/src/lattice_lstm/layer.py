@@ -11,7 +11,8 @@ from offprints.errors import InputError
 
 from lattice_lstm.cell import MERGES, CellWeights
 from lattice_lstm.lattice import Lattice
-from lattice_lstm.recurrence import BACKENDS, Weights, read_sentences, steps_named
+from lattice_lstm.recurrence import BACKENDS, read_sentences, steps_named
+from lattice_lstm.steps import Weights
 
 
 @dataclass(frozen=True)

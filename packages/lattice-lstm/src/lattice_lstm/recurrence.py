@@ -1,19 +1,13 @@
 """The lattice LSTM over a batch of sentences, both directions in one loop, with its gradient written out.
 
-Words push: the step that has a word's first character finishes its cell at once and adds it, weighted, to the row of its last character.
-That row is then made of what has arrived, whatever the number of words. The products that do not depend on the state, of characters and
-of words with their weights, are made before the loop for all at once; the gradients of the weights after it.
-
-`PlainSteps` is this in torch's operations, on any device; `lattice_lstm.recurrence_kernels` has the same steps as compiled loops for the
-CPU. `lattice_lstm.cell` says what both compute.
+`lattice_lstm.cell` says what is computed. The loop comes twice, as `steps.Steps` asks for it: `plain_steps` is torch's operations, on
+any device, and `recurrence_kernels` compiled loops for the CPU.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -22,107 +16,11 @@ from offprints.errors import InputError
 
 from lattice_lstm.cell import MERGES
 from lattice_lstm.lattice import Lattice
+from lattice_lstm.plain_steps import PlainSteps
+from lattice_lstm.recurrence_kernels import CompiledSteps
+from lattice_lstm.steps import Steps, Weights, in_text_order
 
 BACKENDS = ("auto", "compiled", "plain")
-
-
-@dataclass(frozen=True)
-class Weights:
-    """What multiplies states, of all D directions, stacked.
-
-    Attributes:
-        h: (D, H, 3H) of the state in input gate, output gate and candidate.
-        word_h: (D, H, 3H) of the state in forget gate, input gate and candidate of a word.
-        link: (D, H, H) of a word's cell in its link gate.
-    """
-
-    h: Tensor
-    word_h: Tensor
-    link: Tensor
-
-
-@dataclass(frozen=True)
-class States:
-    """What a pass through the sentences leaves, of all D directions, in rows of the lattice; W words.
-
-    Attributes:
-        h: (D, n, H)
-        c: (D, n, H)
-        gates: (D, n, 4H) input gate, output gate, candidate, tanh of the cell.
-        total: (D, n, H) sum of the weights of all that was mixed into a cell where words arrive.
-        arrivals: (D, n) number of words that arrive.
-        word_gates: (D, W, 3H) forget gate, input gate, candidate.
-        word_cells: (D, W, H)
-        links: (D, W, H) link gates.
-    """
-
-    h: Tensor
-    c: Tensor
-    gates: Tensor
-    total: Tensor
-    arrivals: Tensor
-    word_gates: Tensor
-    word_cells: Tensor
-    links: Tensor
-
-    @classmethod
-    def empty(cls, like: Tensor, directions: int, rows: int, words: int, size: int) -> States:
-        """Room for them; cells, totals and arrivals begin at zero, as they are added to."""
-        made = [like.new_empty(directions, rows, size), like.new_zeros(directions, rows, size)]
-        made += [like.new_empty(directions, rows, 4 * size), like.new_zeros(directions, rows, size)]
-        made += [torch.zeros(directions, rows, dtype=torch.int64, device=like.device)]
-        made += [like.new_empty(directions, words, width * size) for width in (3, 1, 1)]
-        return cls(*made)
-
-
-@dataclass(frozen=True)
-class Gradients:
-    """Of what went into the loop; see `Steps.backward`."""
-
-    projected: Tensor
-    words: Tensor
-    h: Tensor
-    word_h: Tensor
-    link: Tensor
-
-
-class Steps(Protocol):
-    """The two loops."""
-
-    def forward(
-        self, projected: Tensor, words: Tensor, weights: Weights, lattice: Lattice, merge: str
-    ) -> States:
-        """Go through the sentences.
-
-        Args:
-            projected: (n, D, 4H) products of the characters, in their own order: input gate, output gate, candidate, link gate.
-            words: (v, D, 3H) products of the words' vectors: forget gate, input gate, candidate.
-            weights: of the states.
-            lattice: the sentences and which words stand in them.
-            merge: one of `MERGES`.
-        """
-        ...
-
-    def backward(
-        self,
-        grad: Tensor,
-        words: int,
-        weights: Weights,
-        states: States,
-        lattice: Lattice,
-        merge: str,
-    ) -> Gradients:
-        """Go back through them.
-
-        Args:
-            grad: (D, n, H) of the states h, in rows of the lattice; not kept.
-            words: v, the number of vectors of words.
-            weights: as in `forward`.
-            states: that `forward` gave.
-            lattice: as in `forward`.
-            merge: as in `forward`.
-        """
-        ...
 
 
 def read_sentences(
@@ -164,8 +62,6 @@ def steps_named(backend: str, device: torch.device) -> Steps:
     Raises:
         InputError: as `read_sentences`.
     """
-    from lattice_lstm.recurrence_kernels import CompiledSteps
-
     if backend not in BACKENDS:
         raise InputError(f"backend={backend!r} is unknown: one of {', '.join(BACKENDS)}")
     if backend == "compiled" and device.type != "cpu":
@@ -199,209 +95,3 @@ class _Recurrence(torch.autograd.Function):
         rows = torch.stack([one.index_select(0, direction.take) for direction, one in taken])
         found = steps.backward(rows, words, Weights(*ctx.saved_tensors), states, lattice, merge)
         return found.projected, found.words, found.h, found.word_h, found.link, None, None, None
-
-
-def in_text_order(rows: Tensor, lattice: Lattice) -> Tensor:
-    """From rows of the lattice (D, n, ...) to characters (n, D, ...)."""
-    placed = zip(lattice.directions, rows, strict=False)
-    return torch.stack([one.index_select(0, direction.place) for direction, one in placed], 1)
-
-
-def weight_gradients(
-    states: States, lattice: Lattice, gates: Tensor, slots: list[Tensor], links: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of the three weights, as one product each over all steps.
-
-    Args:
-        states: of the pass.
-        lattice: of the pass.
-        gates: (D, n, 3H) gradient of what input gate, output gate and candidate are of.
-        slots: of each direction (s, 3H), the same of the word gates, summed over the words that begin in a row.
-        links: (D, W, H) the same of the link gates.
-    """
-    rows, width = lattice.step_rows, np.diff(lattice.step_rows)
-    # What each row but those of the first step follows.
-    before = np.arange(rows[1], rows[-1]) - np.repeat(width[:-1], width[1:])
-    earlier = torch.from_numpy(before).to(gates.device)
-    first = int(rows[1])
-    h = torch.stack(
-        [s.index_select(0, earlier).t() @ g[first:] for s, g in zip(states.h, gates, strict=True)]
-    )
-    word_h = torch.stack(
-        [
-            s.index_select(0, direction.slots).t() @ g
-            for direction, s, g in zip(lattice.directions, states.h, slots, strict=False)
-        ]
-    )
-    return h, word_h, states.word_cells.transpose(1, 2) @ links
-
-
-class PlainSteps:
-    """The steps in torch's operations, all directions at once; see `Steps`."""
-
-    def forward(
-        self, projected: Tensor, words: Tensor, weights: Weights, lattice: Lattice, merge: str
-    ) -> States:
-        directions, size = weights.h.shape[:2]
-        rows = _rows_of(projected, lattice)
-        products = _of_words(words, lattice, directions)
-        states = States.empty(projected, directions, lattice.characters, products.shape[1], size)
-        both = torch.cat([weights.h, weights.word_h], 2)  # (D, H, 6H)
-        onward = projected.new_zeros(directions, int(lattice.step_rows[1]), 6 * size)
-        for t in range(lattice.steps):
-            a, b = int(lattice.step_rows[t]), int(lattice.step_rows[t + 1])
-            shift = a - int(lattice.step_rows[t - 1]) if t else 0
-            before = states.c[:, a - shift : b - shift] if t else None
-            i, o, g = (rows[:, a:b, : 3 * size] + onward[:, : b - a, : 3 * size]).chunk(3, 2)
-            i, o, g = i.sigmoid(), o.sigmoid(), g.tanh()
-            arrive = (states.arrivals[:, a:b] > 0)[..., None]
-            cell, total = _mixed(i, g, before, states.c[:, a:b], states.total[:, a:b], merge)
-            alone = i * g if before is None else (1 - i) * before + i * g
-            states.c[:, a:b] = torch.where(arrive, cell, alone)
-            states.total[:, a:b] = torch.where(arrive, total, torch.ones_like(total))
-            squashed = states.c[:, a:b].tanh()
-            states.h[:, a:b] = o * squashed
-            states.gates[:, a:b] = torch.cat([i, o, g, squashed], 2)
-            onward = torch.bmm(states.h[:, a:b], both)
-            for d, direction in enumerate(lattice.directions[:directions]):
-                u, v = int(direction.step_words[t]), int(direction.step_words[t + 1])
-                if u == v:
-                    continue
-                start, end = direction.start[u:v], direction.end[u:v]
-                starting = onward[d].index_select(0, start - a)[:, 3 * size :]
-                f, i, g = (starting + products[d, u:v]).chunk(3, 1)
-                f, i, g = f.sigmoid(), i.sigmoid(), g.tanh()
-                cells = f * states.c[d].index_select(0, start) + i * g
-                links = (rows[d].index_select(0, end)[:, 3 * size :] + cells @ weights.link[d]).sigmoid()
-                share = _push(links, merge)
-                states.c[d].index_add_(0, end, share * cells)
-                states.total[d].index_add_(0, end, share)
-                states.arrivals[d].index_add_(0, end, torch.ones_like(end))
-                states.word_gates[d, u:v] = torch.cat([f, i, g], 1)
-                states.word_cells[d, u:v], states.links[d, u:v] = cells, links
-        return states
-
-    def backward(
-        self,
-        grad: Tensor,
-        words: int,
-        weights: Weights,
-        states: States,
-        lattice: Lattice,
-        merge: str,
-    ) -> Gradients:
-        directions, size = weights.h.shape[:2]
-        dh, dc = grad, torch.zeros_like(grad)
-        gates = grad.new_zeros(directions, lattice.characters, 4 * size)
-        links = torch.zeros_like(states.links)
-        products = grad.new_zeros(words, directions, 3 * size)
-        slots = [grad.new_zeros(len(one.slots), 3 * size) for one in lattice.directions[:directions]]
-        for t in reversed(range(lattice.steps)):
-            a, b = int(lattice.step_rows[t]), int(lattice.step_rows[t + 1])
-            for d, direction in enumerate(lattice.directions[:directions]):
-                u, v = int(direction.step_words[t]), int(direction.step_words[t + 1])
-                if u == v:
-                    continue
-                start, end = direction.start[u:v], direction.end[u:v]
-                # Of a row that is done, dc is the gradient of its cell over its total.
-                cells, gate, mixed = (
-                    states.word_cells[d, u:v],
-                    states.links[d, u:v],
-                    dc[d].index_select(0, end),
-                )
-                d_cells, d_gate = _unpush(cells, gate, mixed, states.c[d].index_select(0, end), merge)
-                links[d, u:v] = d_gate * gate * (1 - gate)
-                gates[d, :, 3 * size :].index_add_(0, end, links[d, u:v])
-                d_cells = d_cells + links[d, u:v] @ weights.link[d].t()
-                f, i, g = states.word_gates[d, u:v].chunk(3, 1)
-                dc[d].index_add_(0, start, d_cells * f)
-                d_f = d_cells * states.c[d].index_select(0, start) * f * (1 - f)
-                d_word = torch.cat([d_f, d_cells * g * i * (1 - i), d_cells * i * (1 - g * g)], 1)
-                products[:, d].index_add_(0, direction.word[u:v], d_word)
-                slots[d].index_add_(0, direction.slot[u:v], d_word)
-                p, q = int(direction.step_slots[t]), int(direction.step_slots[t + 1])
-                dh[d].index_add_(0, direction.slots[p:q], slots[d][p:q] @ weights.word_h[d].t())
-            i, o, g, squashed = states.gates[:, a:b].chunk(4, 2)
-            d_cell = dc[:, a:b] + dh[:, a:b] * o * (1 - squashed * squashed)
-            arrive = (states.arrivals[:, a:b] > 0)[..., None]
-            shift = a - int(lattice.step_rows[t - 1]) if t else 0
-            before = states.c[:, a - shift : b - shift] if t else torch.zeros_like(i)
-            d_mixed, d_i, d_g, d_before = _unmixed(
-                d_cell, i, g, before, states.c[:, a:b], states.total[:, a:b], merge
-            )
-            d_i = torch.where(arrive, d_i, d_cell * (g - before))
-            d_g = torch.where(arrive, d_g, d_cell * i)
-            dc[:, a:b] = d_mixed
-            d_o = dh[:, a:b] * squashed
-            gates[:, a:b, : 3 * size] = torch.cat(
-                [d_i * i * (1 - i), d_o * o * (1 - o), d_g * (1 - g * g)], 2
-            )
-            if t:
-                dc[:, a - shift : b - shift] += torch.where(arrive, d_before, d_cell * (1 - i))
-                dh[:, a - shift : b - shift] += gates[:, a:b, : 3 * size] @ weights.h.transpose(1, 2)
-        h, word_h, link = weight_gradients(states, lattice, gates[:, :, : 3 * size], slots, links)
-        return Gradients(in_text_order(gates, lattice), products, h, word_h, link)
-
-
-def _rows_of(projected: Tensor, lattice: Lattice) -> Tensor:
-    """(n, D, 4H) of the characters as (D, n, 4H) of the rows."""
-    taken = zip(lattice.directions, projected.unbind(1), strict=False)
-    return torch.stack([one.index_select(0, direction.take) for direction, one in taken])
-
-
-def _of_words(words: Tensor, lattice: Lattice, directions: int) -> Tensor:
-    """(v, D, 3H) of the vectors as (D, W, 3H) of the words where they stand."""
-    parts = zip(lattice.directions[:directions], words.unbind(1), strict=True)
-    return torch.stack([one.index_select(0, direction.word) for direction, one in parts])
-
-
-def _push(links: Tensor, merge: str) -> Tensor:
-    """The weight with which a word takes part, before all are divided by their sum."""
-    if merge == "sum":
-        return links
-    return torch.ones_like(links) if merge == "equal" else links.exp()
-
-
-def _mixed(
-    i: Tensor, g: Tensor, before: Tensor | None, arrived: Tensor, total: Tensor, merge: str
-) -> tuple[Tensor, Tensor]:
-    """The cell where words arrive, and the sum of all weights."""
-    if merge == "sum":
-        return i * g + arrived, torch.ones_like(total)
-    own = torch.ones_like(i) if merge == "equal" else i.exp()
-    total = own + total
-    mixed = own * g + arrived
-    if merge == "keep":
-        kept = (1 - i).exp()
-        total = total + kept
-        mixed = mixed if before is None else mixed + kept * before
-    return mixed / total, total
-
-
-def _unmixed(
-    d_cell: Tensor, i: Tensor, g: Tensor, before: Tensor, cell: Tensor, total: Tensor, merge: str
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of the sum over all parts, of input gate, candidate and the cell before, where words arrive."""
-    if merge == "sum":
-        return d_cell, d_cell * g, d_cell * i, torch.zeros_like(d_cell)
-    share = d_cell / total
-    if merge == "equal":
-        return share, torch.zeros_like(share), share, torch.zeros_like(share)
-    own = i.exp()
-    d_i = share * (g - cell) * own
-    if merge == "gated":
-        return share, d_i, share * own, torch.zeros_like(share)
-    kept = (1 - i).exp()
-    return share, d_i - share * (before - cell) * kept, share * own, share * kept
-
-
-def _unpush(
-    cells: Tensor, links: Tensor, mixed: Tensor, arrived_at: Tensor, merge: str
-) -> tuple[Tensor, Tensor]:
-    """Gradients of a word's cell and link gate, from that of what they were mixed into."""
-    if merge == "sum":
-        return mixed * links, mixed * cells
-    if merge == "equal":
-        return mixed, torch.zeros_like(mixed)
-    weight = links.exp()
-    return mixed * weight, mixed * (cells - arrived_at) * weight

@@ -1,4 +1,4 @@
-"""The steps of `lattice_lstm.recurrence` as compiled loops for the CPU: one call for all steps of a direction.
+"""The steps of the recurrence as compiled loops for the CPU: one call for all steps of a direction.
 
 Between the products, which are small, nothing is left to call: gates, word cells and their sums are made row by row while they are in
 cache. Rows that begin no word take no part in the words' product. Both directions run at once where torch has two threads; neither
@@ -18,14 +18,14 @@ from offprints.threads import on_threads
 from lattice_lstm.cell import MERGES
 from lattice_lstm.compiled import compiled
 from lattice_lstm.lattice import Direction, Lattice
-from lattice_lstm.recurrence import Gradients, States, Weights, in_text_order, weight_gradients
+from lattice_lstm.steps import Gradients, States, Weights, in_text_order, weight_gradients
 from lattice_lstm.vector_math import exp, sigmoid, tanh
 
 _GATED, _EQUAL, _SUM, _KEEP = (MERGES.index(name) for name in ("gated", "equal", "sum", "keep"))
 
 
 class CompiledSteps:
-    """See `lattice_lstm.recurrence.Steps`."""
+    """See `lattice_lstm.steps.Steps`."""
 
     def forward(
         self, projected: Tensor, words: Tensor, weights: Weights, lattice: Lattice, merge: str

@@ -17,12 +17,13 @@ from offprints.errors import InputError
 from matrix_calculus import codegen, printing
 from matrix_calculus.differentiate import derivative, structured
 from matrix_calculus.expression import Elementwise, Node, Pairing, Symbol, Whole, order
+from matrix_calculus.forms import Form
 from matrix_calculus.functions import kink
 from matrix_calculus.indices import index_form
 from matrix_calculus.inference import Reading, read
 from matrix_calculus.kronecker import kronecker_form
 from matrix_calculus.lowering import lower, symbol
-from matrix_calculus.notation import Form, matrix_form
+from matrix_calculus.notation import matrix_form
 from matrix_calculus.products import product, transpose
 from matrix_calculus.shapes import Shape
 from matrix_calculus.syntax import Term

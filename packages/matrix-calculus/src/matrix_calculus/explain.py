@@ -18,15 +18,16 @@ from offprints.errors import InputError
 
 from matrix_calculus import printing
 from matrix_calculus.codegen import function
-from matrix_calculus.derive import Derivation, derive
+from matrix_calculus.derive import Derivation, derive, laid_out
 from matrix_calculus.differentiate import chained
 from matrix_calculus.expression import Elementwise, Node, order
 from matrix_calculus.inference import Typed, as_term, declared, read
 from matrix_calculus.lowering import lower
 from matrix_calculus.naming import rule_of
 from matrix_calculus.notation import matrix_form
-from matrix_calculus.products import add, number, substituted
+from matrix_calculus.products import add, number
 from matrix_calculus.shapes import Shape
+from matrix_calculus.substitution import replaced, substituted
 from matrix_calculus.syntax import Term
 from matrix_calculus.verify import draws, lengths, relative
 
@@ -365,32 +366,9 @@ def apart(one: Node, other: Node, found: Derivation) -> float:
 
 def _laid(found: Derivation, variable: _Variable, total: Node, whole: Derivation) -> Term | str:
     """A total in the layout of the answer, with the variables still in it."""
-    from matrix_calculus.derive import laid_out
-
     row, tensor = laid_out(total, variable.typed.shape, found.reading.symbols[found.wrt], found.layout)
     form = matrix_form(tensor, row)
     return replace(whole, tensor=tensor, plain=total).formula if form is None else form.term()
-
-
-def replaced(root: Node, part: Node, value: Node) -> Node:
-    """An expression with one of its scalar parts replaced.
-
-    Args:
-        root: the expression.
-        part: what is in it.
-        value: what stands there instead.
-    """
-    from matrix_calculus.expression import Product, Sum
-    from matrix_calculus.products import product
-
-    if root.key == part.key:
-        return value
-    if isinstance(root, Product):
-        factors = [(replaced(one, part, value), indices) for one, indices in root.factors]
-        return product(factors, range(root.rank), dict(enumerate(root.sizes)), root.coefficient)
-    if isinstance(root, Sum):
-        return add([(scale, replaced(one, part, value)) for scale, one in root.terms], root.shape)
-    return root
 
 
 def _left(left: str, kinds: dict[str, str] | None = None) -> str:

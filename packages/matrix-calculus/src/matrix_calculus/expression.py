@@ -295,28 +295,3 @@ def is_zero(node: Node) -> bool:
 def depends(node: Node, symbol: Symbol) -> bool:
     """Whether a node has a symbol in it."""
     return symbol.name in node.symbols
-
-
-def symmetric(node: Node) -> bool:
-    """Whether a square matrix equals its transpose, by its form."""
-    if node.rank != 2 or node.shape[0] != node.shape[1]:
-        return False
-    cached = node.__dict__.get("_symmetric")
-    if cached is None:
-        node.__dict__["_symmetric"] = False  # until it is known: turning the axes asks the same question
-        cached = node.__dict__["_symmetric"] = _symmetric(node)
-    return bool(cached)
-
-
-def _symmetric(node: Node) -> bool:
-    from matrix_calculus.products import transpose
-
-    if isinstance(node, Identity):
-        return True
-    if isinstance(node, Symbol):
-        return node.structure in ("symmetric", "diagonal")
-    if isinstance(node, Elementwise) or (isinstance(node, Whole) and node.function == "inv"):
-        return symmetric(node.inner[0])
-    if isinstance(node, (Product, Sum)):
-        return transpose(node).key == node.key
-    return False

@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from fractions import Fraction
 
 from matrix_calculus.expression import Factor, Label, Node, Product, Sum, order
-from matrix_calculus.products import add, product, rebuilt
+from matrix_calculus.products import add, product
 from matrix_calculus.shapes import Size
+from matrix_calculus.substitution import rebuilt
 
 
 def factored(roots: Iterable[Node]) -> list[Node]:

@@ -25,8 +25,9 @@ from matrix_calculus.differentiate import chained, derivative, unit
 from matrix_calculus.expression import Elementwise, Node, Symbol, order
 from matrix_calculus.inference import Typed, as_term, read
 from matrix_calculus.lowering import apply, lower, symbol
-from matrix_calculus.products import add, substituted, transpose
+from matrix_calculus.products import add, transpose
 from matrix_calculus.shapes import Shape
+from matrix_calculus.substitution import substituted
 from matrix_calculus.syntax import Term
 from matrix_calculus.verify import JUMPS, draws, lengths, relative
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from matrix_calculus.expression import Elementwise, Identity, Node, Pairing, Product, Sum, Whole, order
-from matrix_calculus.notation import Form, forms_of
+from matrix_calculus.forms import Form
+from matrix_calculus.notation import forms_of
 from matrix_calculus.shapes import Size
 
 _LETTERS = "ijklmnpqrstuvwabcdefgh"

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from matrix_calculus.expression import Factor, Label, Node, Pairing, Product, Sum
-from matrix_calculus.notation import Form, matrix_form, negated, number, scaled, size_form, times, turned
+from matrix_calculus.expression import Factor, Label, Node, Product, Sum
+from matrix_calculus.forms import Form, negated, number, scaled, size_form, times, turned
+from matrix_calculus.notation import matrix_form
 from matrix_calculus.products import product
 from matrix_calculus.shapes import Size
 
@@ -96,39 +97,6 @@ class _Term:
         if form is None or len(axes) != 1:
             return form
         return turned(form) if axes[0] in self.x else form
-
-
-def paired_form(node: Product) -> Form | None:
-    """Two factors whose axes are paired, each by itself in matrix notation: kron of both; None where it is more than that.
-
-    Args:
-        node: a product with pairings among its factors.
-    """
-    pairs = {indices[0]: indices[1:] for one, indices in node.factors if isinstance(one, Pairing)}
-    if node.rank not in (1, 2) or sorted(pairs) != list(range(node.rank)):
-        return None
-    rest = [one for one in node.factors if not isinstance(one[0], Pairing)]
-    scalars, tensors = [one for one in rest if not one[1]], [one for one in rest if one[1]]
-    weight = matrix_form(product(scalars, (), {}, abs(node.coefficient)))
-    sides, seen = [], 0
-    for side in (0, 1):
-        axes = [pairs[axis][side] for axis in range(node.rank)]
-        within: set[int] = set()
-        touching = set(axes)
-        while touching != within:  # what is summed over with one of a side's factors is of that side
-            within = touching
-            touching = within.union(*(indices for _, indices in tensors if within & set(indices)))
-        its = [one for one in tensors if within & set(one[1])]
-        seen += len(its)
-        sides.append(matrix_form(product(its, axes, {index: node.sizes[index] for index in within})))
-    p, q = sides
-    if p is None or q is None or weight is None or seen != len(tensors):
-        return None
-    made = times(
-        weight,
-        Form("call", (p, q), "kron", ("column" if node.rank == 1 else "matrix"), p.symmetric and q.symmetric),
-    )
-    return negated(made) if node.coefficient < 0 else made
 
 
 def _connected(factors: list[Factor], axes: int) -> list[tuple[set[int], list[Factor]]]:

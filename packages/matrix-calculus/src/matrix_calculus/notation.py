@@ -5,10 +5,8 @@ What comes out is a term of the language again, so that every formula can be rea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property, reduce
 
 from matrix_calculus.expression import (
     Elementwise,
@@ -22,40 +20,23 @@ from matrix_calculus.expression import (
     Whole,
     is_number,
     order,
-    symmetric,
 )
-from matrix_calculus.shapes import Size, parts_of
-from matrix_calculus.syntax import Term
+from matrix_calculus.forms import (
+    Form,
+    filled,
+    hadamard,
+    kind_of_rank,
+    negated,
+    number,
+    over,
+    scaled,
+    size_form,
+    times,
+    turned,
+)
+from matrix_calculus.products import product, symmetric
 
 _MOST_TERMS = 2_000  # of a formula
-
-
-@dataclass(frozen=True)
-class Form:
-    """A term, and what it is.
-
-    Attributes:
-        op: as of a `Term`.
-        args: operands.
-        value: as of a `Term`.
-        kind: scalar, column, row or matrix.
-        symmetric: whether it equals its transpose.
-    """
-
-    op: str
-    args: tuple[Form, ...] = ()
-    value: Fraction | str | None = None
-    kind: str = "scalar"
-    symmetric: bool = False
-
-    @cached_property
-    def size(self) -> int:
-        """How many terms it is written with; a part that stands twice counts twice."""
-        return 1 + sum(one.size for one in self.args)
-
-    def term(self) -> Term:
-        """Without the kinds."""
-        return Term(self.op, tuple(one.term() for one in self.args), self.value)
 
 
 def matrix_form(node: Node, row: bool = False) -> Form | None:
@@ -85,12 +66,8 @@ def forms_of(root: Node) -> dict[bytes, Form]:
     return forms
 
 
-def _kind(rank: int) -> str:
-    return ("scalar", "column", "matrix")[rank]
-
-
 def _form(node: Node, forms: dict[bytes, Form]) -> Form | None:
-    kind = _kind(node.rank)
+    kind = kind_of_rank(node.rank)
     match node:
         case Symbol():
             if node.row:
@@ -104,9 +81,7 @@ def _form(node: Node, forms: dict[bytes, Form]) -> Form | None:
             return _sum(node, forms)
         case Product():
             if any(isinstance(one, Pairing) for one, _ in node.factors):
-                from matrix_calculus.kronecker import paired_form
-
-                return paired_form(node)
+                return _paired(node)
             return _Network(node, forms).form() if all(one.key in forms for one, _ in node.factors) else None
         case Elementwise():
             inner = forms.get(node.argument.key)
@@ -117,30 +92,6 @@ def _form(node: Node, forms: dict[bytes, Form]) -> Form | None:
         return None
     args = (inner, number(2)) if node.function == "logsumexp" and inner.kind == "matrix" else (inner,)
     return Form("call", args, node.function, kind, symmetric(node))
-
-
-def number(value: Fraction | int) -> Form:
-    """A number; a fraction is a quotient of two."""
-    value = Fraction(value)
-    if value < 0:
-        return Form("neg", (number(-value),))
-    if value.denominator != 1:
-        return Form("/", (number(value.numerator), number(value.denominator)))
-    return Form("number", (), value)
-
-
-def size_form(size: Size) -> Form:
-    """A number, a name, or a product of these.
-
-    Args:
-        size: any.
-    """
-    made = [number(one) if isinstance(one, int) else Form("name", (), one) for one in parts_of(size)]
-    return reduce(lambda one, other: Form("*", (one, other)), made)
-
-
-def _filled(shape: Sequence[Size], name: str = "ones") -> Form:
-    return Form("call", tuple(size_form(size) for size in shape), name, _kind(len(shape)))
 
 
 def _elementwise(node: Elementwise, inner: Form, forms: dict[bytes, Form]) -> Form:
@@ -181,14 +132,14 @@ def _sum(node: Sum, forms: dict[bytes, Form]) -> Form | None:
             return None
         parts.append((scale, form))
     if all(form.kind == "scalar" for _, form in parts) and node.rank:
-        parts[0] = parts[0][0], times(parts[0][1], _filled(node.shape))
+        parts[0] = parts[0][0], times(parts[0][1], filled(node.shape))
     terms = [scaled(abs(scale), form) for scale, form in parts]
     signed = [
         Form("neg", (one,), None, one.kind) if scale < 0 else one
         for (scale, _), one in zip(parts, terms, strict=True)
     ]
     flat = [one for part in signed for one in (part.args if part.op == "add" else (part,))]
-    return Form("add", tuple(flat), None, _kind(node.rank), symmetric(node))
+    return Form("add", tuple(flat), None, kind_of_rank(node.rank), symmetric(node))
 
 
 def _narrow(node: Node, forms: dict[bytes, Form]) -> Form | None:
@@ -198,98 +149,37 @@ def _narrow(node: Node, forms: dict[bytes, Form]) -> Form | None:
     return _Network(Product(node.coefficient, node.factors, (), (), node.key), forms).form()
 
 
-# Operations on forms
+def _paired(node: Product) -> Form | None:
+    """Two factors whose axes are paired, each by itself in matrix notation: kron of both; None where it is more than that.
 
-
-def turned(form: Form) -> Form:
-    """The transpose, pushed inwards where the notation stays as short."""
-    if form.kind == "scalar" or form.symmetric:
-        return form
-    kind = {"column": "row", "row": "column"}.get(form.kind, "matrix")
-    if form.op == "transpose":
-        return form.args[0]
-    if form.op == "*" and "scalar" not in (form.args[0].kind, form.args[1].kind):
-        return times(turned(form.args[1]), turned(form.args[0]))
-    if form.op in ("add", "neg", "*", "/", ".*", "./"):
-        return Form(form.op, tuple(turned(one) for one in form.args), None, kind)
-    return Form("transpose", (form,), None, kind)
-
-
-def times(one: Form, other: Form) -> Form:
-    """Matrix product, or scaling."""
-    kinds = one.kind, other.kind
-    if one.op == "neg":
-        return negated(times(one.args[0], other))
-    if other.op == "neg":
-        return negated(times(one, other.args[0]))
-    if other.op == "number" and other.value == 1:
-        return one
-    if one.op == "number" and one.value == 1:
-        return other
-    if one.kind == "scalar" and other.op == "*" and "scalar" not in (other.args[0].kind, other.args[1].kind):
-        return times(times(one, other.args[0]), other.args[1])
-    if "scalar" in kinds:
-        kind = kinds[0] if kinds[1] == "scalar" else kinds[1]
-        if one.op == "/" and one.kind == "scalar" and one.args[0] == number(1) and kinds[1] != "scalar":
-            return over(other, one.args[1])
-        if other.op == "/" and other.kind == "scalar" and other.args[0] == number(1):
-            return over(one, other.args[1])
-        if one.op == "/" and one.kind == "scalar":
-            return over(times(one.args[0], other), one.args[1])
-    else:
-        rows, columns = kinds[0] in ("column", "matrix"), kinds[1] in ("row", "matrix")
-        kind = "matrix" if rows and columns else "column" if rows else "row" if columns else "scalar"
-    if "scalar" not in kinds:  # scalars come first, and divisors last
-        if other.op == "*" and other.args[0].kind == "scalar":
-            return times(other.args[0], times(one, other.args[1]))
-        for inner in (one, other):
-            if inner.op == "/":
-                rest = [half.args[0] if half is inner else half for half in (one, other)]
-                return over(times(rest[0], rest[1]), inner.args[1])
-    plain = other.op == "*" and "scalar" not in (other.args[0].kind, other.args[1].kind)
-    if plain and "scalar" not in kinds:  # products are written from the left, without brackets
-        return times(times(one, other.args[0]), other.args[1])
-    return Form(
-        "*",
-        (one, other),
-        None,
-        kind,
-        kind == "matrix" and "scalar" in kinds and (one.symmetric or other.symmetric),
+    Args:
+        node: a product with pairings among its factors.
+    """
+    pairs = {indices[0]: indices[1:] for one, indices in node.factors if isinstance(one, Pairing)}
+    if node.rank not in (1, 2) or sorted(pairs) != list(range(node.rank)):
+        return None
+    rest = [one for one in node.factors if not isinstance(one[0], Pairing)]
+    scalars, tensors = [one for one in rest if not one[1]], [one for one in rest if one[1]]
+    weight = matrix_form(product(scalars, (), {}, abs(node.coefficient)))
+    sides, seen = [], 0
+    for side in (0, 1):
+        axes = [pairs[axis][side] for axis in range(node.rank)]
+        within: set[int] = set()
+        touching = set(axes)
+        while touching != within:  # what is summed over with one of a side's factors is of that side
+            within = touching
+            touching = within.union(*(indices for _, indices in tensors if within & set(indices)))
+        its = [one for one in tensors if within & set(one[1])]
+        seen += len(its)
+        sides.append(matrix_form(product(its, axes, {index: node.sizes[index] for index in within})))
+    p, q = sides
+    if p is None or q is None or weight is None or seen != len(tensors):
+        return None
+    made = times(
+        weight,
+        Form("call", (p, q), "kron", ("column" if node.rank == 1 else "matrix"), p.symmetric and q.symmetric),
     )
-
-
-def negated(form: Form) -> Form:
-    """Minus a form."""
-    return form.args[0] if form.op == "neg" else Form("neg", (form,), None, form.kind, form.symmetric)
-
-
-def over(one: Form, other: Form) -> Form:
-    """one / other, element by element."""
-    if other.kind == "scalar":
-        if other.op == "/":
-            return over(times(other.args[1], one) if other.args[1] != number(1) else one, other.args[0])
-        if one.op == "/" and one.args[1].kind == "scalar":
-            return over(one.args[0], times(one.args[1], other))
-        return Form("/", (one, other), None, one.kind, one.symmetric)
-    return Form("./", (one, other), None, other.kind, one.symmetric and other.symmetric)
-
-
-def hadamard(one: Form, other: Form) -> Form:
-    """Element by element."""
-    for a, b in ((one, other), (other, one)):
-        if b.op == "./" and b.args[0].op == "number" and b.args[0].value == 1:
-            return over(a, b.args[1])
-    return Form(".*", (one, other), None, one.kind, one.symmetric and other.symmetric)
-
-
-def scaled(scale: Fraction, form: Form) -> Form:
-    """A positive exact multiple."""
-    if scale == 1:
-        return form
-    if form.op == "number" and form.value == 1:
-        return number(scale)
-    top = times(number(scale.numerator), form)
-    return top if scale.denominator == 1 else over(top, number(scale.denominator))
+    return negated(made) if node.coefficient < 0 else made
 
 
 # Products
@@ -349,19 +239,19 @@ class _Network:
         if self.node.rank == 0:
             return number(1)
         if self.node.coefficient == 0:
-            return _filled(shape, "zeros")
+            return filled(shape, "zeros")
         if len(self.items) > 2:
             return None
         if self.node.rank == 1:
-            return self.items[0].form if self.items else _filled(shape)
+            return self.items[0].form if self.items else filled(shape)
         by_axis = {one.indices: one.form for one in self.items}
         for indices in ((0, 1), (1, 0)):
             if indices in by_axis:
                 return by_axis[indices] if indices == (0, 1) else turned(by_axis[indices])
         if not self.items:
-            return _filled(shape)
-        left = by_axis.get((0,), _filled(shape[:1]))
-        right = by_axis.get((1,), _filled(shape[1:]))
+            return filled(shape)
+        left = by_axis.get((0,), filled(shape[:1]))
+        right = by_axis.get((1,), filled(shape[1:]))
         return times(left, turned(right))
 
     def _step(self) -> bool:

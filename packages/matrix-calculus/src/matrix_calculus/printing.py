@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from decimal import Context, Decimal
 from fractions import Fraction
 
+from matrix_calculus.forms import Form
 from matrix_calculus.functions import ELEMENTWISE
 from matrix_calculus.indices import IndexForm
-from matrix_calculus.notation import Form
 from matrix_calculus.syntax import Term
 
 # How tightly an operator holds; what holds less than its place asks for gets brackets.

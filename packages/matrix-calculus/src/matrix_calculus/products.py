@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
-from itertools import count
 
 from matrix_calculus.exact import exact, folded, raised
 from matrix_calculus.expression import (
@@ -26,14 +25,11 @@ from matrix_calculus.expression import (
     Whole,
     digest,
     is_number,
-    order,
-    symmetric,
 )
+from matrix_calculus.opening import opened, without_deltas
 from matrix_calculus.pairings import unpaired
 from matrix_calculus.shapes import Size, parts_of
 
-# A product inside a product is opened while it is short. Longer ones stay shared: a network of depth d keeps O(d) nodes.
-_MOST_OPENED = 8
 _MOST_SPREAD = 3  # terms; multiplying out longer sums could double them with every layer
 _ROUNDS = 3  # of telling indices apart by what they touch
 
@@ -76,7 +72,7 @@ def product(
         coefficient: an exact number.
     """
     known: dict[Label, Size] = dict(sizes or {})
-    opened, deltas, live, scale = _opened(factors, known, Fraction(coefficient))
+    plain, deltas, live, scale = opened(factors, known, Fraction(coefficient))
     result = list(out)
     for place, label in enumerate(result):
         if label in result[:place]:
@@ -85,9 +81,9 @@ def product(
             deltas.append((label, fresh))
     if scale == 0:
         return number(0, [known[label] for label in result])
-    opened = unpaired(opened, deltas, result, live)
-    opened, kept, live = _without_deltas(opened, deltas, result, live)
-    gathered, again = _gathered(opened, result)
+    plain = unpaired(plain, deltas, result, live)
+    plain, kept, live = without_deltas(plain, deltas, result, live)
+    gathered, again = _gathered(plain, result)
     gathered += [(Identity(known[i]), (i, j)) for i, j in kept]
     touched = {label for _, labels in gathered for label in labels}
     for label in [one for one in known if one in live and one not in touched and one not in result]:
@@ -116,57 +112,6 @@ def _spread(
             parts = [(one, product([*rest, (term, labels)], out, known, scale)) for one, term in node.terms]
             return add(parts, [known[label] for label in out])
     return None
-
-
-def _opened(
-    factors: Iterable[Labelled], known: dict[Label, Size], scale: Fraction
-) -> tuple[list[Labelled], list[tuple[Label, Label]], set[Label], Fraction]:
-    """Factors that are no short products, the unit tensors apart, all labels, and the coefficient."""
-    found: list[Labelled] = []
-    deltas: list[tuple[Label, Label]] = []
-    live: set[Label] = set()
-    waiting = list(factors)[::-1]
-    fresh = (("inner", n) for n in count())
-    while waiting:
-        node, labels = waiting.pop()
-        live.update(labels)
-        for label, size in zip(labels, node.shape, strict=True):
-            known.setdefault(label, size)
-        if isinstance(node, Identity):
-            deltas.append((labels[0], labels[1]))
-        elif isinstance(node, Product) and len(node.factors) <= _MOST_OPENED:
-            scale = exact(scale * node.coefficient)
-            names: list[Label] = list(labels)
-            for size in node.sizes[node.rank :]:
-                names.append(next(label for label in fresh if label not in known))
-                known[names[-1]] = size
-                live.add(names[-1])
-            waiting.extend((one, tuple(names[i] for i in indices)) for one, indices in node.factors[::-1])
-        else:
-            found.append((node, labels))
-    return found, deltas, live, scale
-
-
-def _without_deltas(
-    factors: list[Labelled], deltas: list[tuple[Label, Label]], out: list[Label], live: set[Label]
-) -> tuple[list[Labelled], list[tuple[Label, Label]], set[Label]]:
-    """Rename what a unit tensor makes equal; those between two axes of the result stay."""
-    parent: dict[Label, Label] = {}
-    place = {label: at for at, label in enumerate(out)}
-    last = len(out)
-
-    def find(label: Label) -> Label:
-        while label in parent:
-            label = parent[label]
-        return label
-
-    for pair in deltas:
-        one, other = sorted(map(find, pair), key=lambda label: place.get(label, last))
-        if one != other:
-            parent[other] = one
-    kept = [(find(label), label) for label in out if label in parent]
-    renamed = [(node, tuple(map(find, labels))) for node, labels in factors]
-    return renamed, kept, {find(label) for label in live}
 
 
 def _gathered(factors: list[Labelled], out: Sequence[Label]) -> tuple[list[Labelled], bool]:
@@ -265,6 +210,29 @@ def _finish(
                 whole if abs(scale) == 1 else product([(whole, tuple(range(rank)))], range(rank), None, scale)
             )
     return _made(scale, placed, sizes, sizes[:rank])
+
+
+def symmetric(node: Node) -> bool:
+    """Whether a square matrix equals its transpose, by its form."""
+    if node.rank != 2 or node.shape[0] != node.shape[1]:
+        return False
+    cached = node.__dict__.get("_symmetric")
+    if cached is None:
+        node.__dict__["_symmetric"] = False  # until it is known: turning the axes asks the same question
+        cached = node.__dict__["_symmetric"] = _symmetric(node)
+    return bool(cached)
+
+
+def _symmetric(node: Node) -> bool:
+    if isinstance(node, Identity):
+        return True
+    if isinstance(node, Symbol):
+        return node.structure in ("symmetric", "diagonal")
+    if isinstance(node, Elementwise) or (isinstance(node, Whole) and node.function == "inv"):
+        return symmetric(node.inner[0])
+    if isinstance(node, (Product, Sum)):
+        return transpose(node).key == node.key
+    return False
 
 
 def _made(
@@ -413,37 +381,3 @@ def whole(function: str, argument: Node) -> Node:
         if isinstance(argument, Whole) and argument.function == "inv":
             return argument.argument
     return Whole(function, argument)
-
-
-def rebuilt(node: Node, parts: Mapping[bytes, Node]) -> Node:
-    """A node made again of other parts.
-
-    Args:
-        node: a sum, a function or a product.
-        parts: key of each of its parts -> what stands in its place.
-    """
-    if isinstance(node, Sum):
-        return add([(scale, parts[one.key]) for scale, one in node.terms], node.shape)
-    if isinstance(node, Elementwise):
-        return elementwise(node.function, parts[node.argument.key], node.power)
-    if isinstance(node, Whole):
-        return whole(node.function, parts[node.argument.key])
-    assert isinstance(node, Product)
-    factors = [(parts[one.key], indices) for one, indices in node.factors]
-    return product(factors, range(node.rank), dict(enumerate(node.sizes)), node.coefficient)
-
-
-def substituted(root: Node, values: Mapping[str, Node]) -> Node:
-    """An expression with other expressions in the place of symbols.
-
-    Args:
-        root: the expression.
-        values: symbol -> a node of its shape.
-    """
-    done: dict[bytes, Node] = {}
-    for node in order([root]):
-        if not node.symbols & values.keys():
-            done[node.key] = node
-        else:
-            done[node.key] = values[node.name] if isinstance(node, Symbol) else rebuilt(node, done)
-    return done[root.key]
