@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from offprints.testing import Ended, call
+from offprints.testing import Ended, call, presets
 
 SMALL = ["experiment=smoke", "model.dim=12", "training.epochs=1", "precision=fp32", "threads=1"]
 
@@ -64,6 +64,13 @@ def test_the_exported_model_scores_the_same(trained: Path, tmp_path: Path) -> No
     program = torch.export.load(str(export_program(opened.model, opened.graph, tmp_path / "m.pt2"))).module()
     head, relation = torch.tensor([5, 6, 7]), torch.tensor([1, 0, 3])
     torch.testing.assert_close(program(head, relation), opened.model.score_tails(head, relation))
+
+
+def test_every_preset_is_one_that_the_command_reads() -> None:
+    from conve.config import Config
+
+    tasks = {config.task for config in presets("conve", Config).values()}
+    assert tasks == {"train", "inverse", "survey"}
 
 
 @pytest.mark.parametrize(

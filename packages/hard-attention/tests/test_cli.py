@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from offprints.checkpoint import Checkpoints, load, save
-from offprints.testing import Ended, call
+from offprints.testing import Ended, call, presets
 
 from hard_attention import given_files
 from hard_attention.networks import GivenHead, GivenLayer, Network
@@ -177,6 +177,12 @@ def test_soften_reads_a_file_and_keeps_its_promise(tmp_path):
     for name, reason in (("bad.npz", "not an npz"), ("none.npz", "no such file")):
         ended = hard_attention(tmp_path, "task=soften", f"soften.file={tmp_path / name}")
         assert ended.code == 2 and reason in ended.err
+
+
+def test_every_preset_is_one_that_the_command_reads() -> None:
+    from hard_attention.config import Config
+
+    assert presets("hard_attention", Config)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from offprints.testing import Ended, call
+from offprints.testing import Ended, call, presets
 
 from ke_gcn.cli import curve
 
@@ -158,35 +158,23 @@ def test_two_folders_and_seeds_in_correspondences_out(tmp_path: Path) -> None:
 
 
 def test_every_preset_is_one_that_the_command_reads() -> None:
-    from hydra import compose, initialize_config_dir
-    from hydra.core.config_store import ConfigStore
-    from omegaconf import OmegaConf
-
-    import ke_gcn
     from ke_gcn.config import Config
     from ke_gcn.registry import score_named
 
-    ConfigStore.instance().store(name="schema", node=Config, provider="ke_gcn")
-    conf = Path(ke_gcn.__file__).parent / "conf"
-    presets = sorted(conf.glob("experiment/*.yaml"))
-    with initialize_config_dir(str(conf), version_base="1.3"):
-        for path in presets:
-            first, second, *_ = path.read_text().splitlines()
-            assert first == "# @package _global_"
-            assert second.startswith("# ")
-            config = OmegaConf.to_object(compose("config", overrides=[f"experiment={path.stem}"]))
-            assert config.task in ("align", "classify")
-            score = score_named(config.model.score)
-            assert config.model.dim % score.components == 0
-            # One width for all scores of a table: TransH and TransD have rows of twice the dimension.
-            if config.task == "align" and path.stem != "smoke":
-                assert config.model.dim * score.relation_factor == 200
-            if path.stem.startswith("relations_"):
-                assert not config.dataset.relations_shared  # or all answers would be given
-                assert config.evaluation.of == "relations"
-            if path.stem.endswith("fixed_relations"):
-                assert not config.model.update_relations
-    assert len(presets) > 60
+    found = presets("ke_gcn", Config)
+    for name, config in found.items():
+        assert config.task in ("align", "classify")
+        score = score_named(config.model.score)
+        assert config.model.dim % score.components == 0
+        # One width for all scores of a table: TransH and TransD have rows of twice the dimension.
+        if config.task == "align" and name != "smoke":
+            assert config.model.dim * score.relation_factor == 200
+        if name.startswith("relations_"):
+            assert not config.dataset.relations_shared  # or all answers would be given
+            assert config.evaluation.of == "relations"
+        if name.endswith("fixed_relations"):
+            assert not config.model.update_relations
+    assert len(found) > 60
 
 
 @pytest.mark.parametrize(

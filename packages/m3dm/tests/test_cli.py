@@ -12,7 +12,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from offprints.testing import Ended, call
+from offprints.testing import Ended, call, presets
 
 from m3dm import mvtec3d
 
@@ -95,6 +95,17 @@ def test_one_mode_is_evaluated_as_the_comparison_does(compared: Path) -> None:
         assert ours[f"test/potato/{name}"] == theirs[f"xyz/potato/{name}"]
 
 
+def test_every_preset_is_one_that_the_command_reads() -> None:
+    from m3dm.config import Config
+    from m3dm.runs import chosen_modes
+
+    for name, config in presets("m3dm", Config).items():
+        assert chosen_modes([config.mode or config.detector.mode])
+        assert chosen_modes(config.compare.modes)
+        if name.startswith("fewshot_"):
+            assert config.dataset.shots == int(name.split("_")[1])
+
+
 @pytest.mark.parametrize("mode", ["depth", "cfm", "btf"])
 def test_baselines_are_evaluated_by_the_same_task(compared: Path, mode: str) -> None:
     done = m3dm(
@@ -169,30 +180,6 @@ def test_made_up_scans_are_written_in_both_layouts(tmp_path: Path) -> None:
         assert done.code == 0, done.err
     assert len(list((tmp_path / "mvtec3d").rglob("*.tiff"))) == 15
     assert len(list((tmp_path / "eyecandies").rglob("*_depth.png"))) == 15
-
-
-def test_every_preset_is_one_that_the_command_reads() -> None:
-    from hydra import compose, initialize_config_dir
-    from hydra.core.config_store import ConfigStore
-    from omegaconf import OmegaConf
-
-    import m3dm as package
-    from m3dm.config import Config
-    from m3dm.runs import chosen_modes
-
-    ConfigStore.instance().store(name="schema", node=Config, provider="m3dm")
-    conf = Path(package.__file__).parent / "conf"
-    presets = sorted(conf.glob("experiment/*.yaml"))
-    with initialize_config_dir(str(conf), version_base="1.3"):
-        for path in presets:
-            first, second, *_ = path.read_text().splitlines()
-            assert first == "# @package _global_"
-            assert second.startswith("# ")
-            config = OmegaConf.to_object(compose("config", overrides=[f"experiment={path.stem}"]))
-            assert chosen_modes([config.mode or config.detector.mode])
-            assert chosen_modes(config.compare.modes)
-            if path.stem.startswith("fewshot_"):
-                assert config.dataset.shots == int(path.stem.split("_")[1])
 
 
 @pytest.mark.parametrize(

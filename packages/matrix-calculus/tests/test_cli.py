@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from offprints.testing import Ended, call
+from offprints.testing import Ended, call, presets
 
 from matrix_calculus.rules import RULES
 
@@ -100,6 +100,12 @@ def test_the_reference_card_is_derived_and_proved(tmp_path: Path) -> None:
     metrics = result_of(tmp_path / "run")["metrics"]
     assert metrics["rules/derived"] == metrics["rules/proved"] == len(RULES)
     assert len((tmp_path / "run" / "rules.csv").read_text().splitlines()) == len(RULES) + 1
+
+
+def test_every_preset_is_one_that_the_command_reads() -> None:
+    from matrix_calculus.config import Config
+
+    assert presets("matrix_calculus", Config)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from offprints.results import read_result
-from offprints.testing import Ended, call
+from offprints.testing import Ended, call, presets
 
 from relational_rl import load_levels
 from relational_rl.cli import main
@@ -131,6 +131,12 @@ def test_an_agent_of_any_room_is_tried_on_fixed_levels(trained: Path, fixed_leve
     assert found.details["length10"]["max_steps"] == 300
     assert found.details["length10"]["solution_lengths"]["10"] == 4
     assert 0 <= found.metrics["length10/solved"] <= 1
+
+
+def test_every_preset_is_one_that_the_command_reads() -> None:
+    from relational_rl.config import Config
+
+    assert presets("relational_rl", Config)
 
 
 @pytest.mark.parametrize("length, steps", [(6, 180), (8, 240), (10, 300)])

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from offprints.results import read_result
-from offprints.testing import call, data_folder
+from offprints.testing import call, data_folder, presets
 
 from sky_broker import Sky, SpotRisk, optimize
 from sky_broker.cli import main
@@ -129,6 +129,12 @@ def test_every_small_problem_is_solved_to_its_optimum(tmp_path: Path) -> None:
     found = read_result(tmp_path / "run" / "results.json")
     assert found.metrics["test/optimal"] == 1
     assert found.metrics["test/solved"] == 20 * 8
+
+
+def test_every_preset_is_one_that_the_command_reads() -> None:
+    from sky_broker.config import Config
+
+    assert presets("sky_broker", Config)
 
 
 @pytest.mark.parametrize(

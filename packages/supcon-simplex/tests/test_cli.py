@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from offprints.testing import Ended, call
+from offprints.testing import Ended, call, presets
 
 TINY = [
     "heads=[ce,sc]",
@@ -170,38 +170,24 @@ def test_rows_of_your_own_are_trained_on(tmp_path: Path) -> None:
 
 
 def test_every_preset_is_one_that_the_command_reads() -> None:
-    from hydra import compose, initialize_config_dir
-    from hydra.core.config_store import ConfigStore
-    from omegaconf import OmegaConf
-
-    import supcon_simplex
     from supcon_simplex.cli import TASKS
     from supcon_simplex.config import Config
     from supcon_simplex.datasets import NAMES
     from supcon_simplex.heads import HEADS
     from supcon_simplex.networks import NETWORKS
 
-    ConfigStore.instance().store(name="schema", node=Config, provider="supcon_simplex")
-    conf = Path(supcon_simplex.__file__).parent / "conf"
-    presets = sorted(conf.glob("experiment/*.yaml"))
-    with initialize_config_dir(str(conf), version_base="1.3"):
-        for path in presets:
-            first, second, *_ = path.read_text().splitlines()
-            assert first == "# @package _global_"
-            assert second.startswith("# ")
-            config = OmegaConf.to_object(compose("config", overrides=[f"experiment={path.stem}"]))
-            assert isinstance(config, Config)
-            assert config.task in TASKS
-            assert config.dataset.name in NAMES
-            assert config.model.network in NETWORKS
-            assert config.model.head in HEADS
-            if path.stem.startswith(("fashion", "mnist", "cifar10_", "cifar100_")):
-                head = path.stem.split("_", 1)[1]
-                assert config.model.head in head
-            if "timetofit" in path.stem:
-                assert config.grid.seeds >= 5
-                assert len(config.grid.shares) == 9
-    assert len(presets) > 10
+    found = presets("supcon_simplex", Config)
+    for name, config in found.items():
+        assert config.task in TASKS
+        assert config.dataset.name in NAMES
+        assert config.model.network in NETWORKS
+        assert config.model.head in HEADS
+        if name.startswith(("fashion", "mnist", "cifar10_", "cifar100_")):
+            assert config.model.head in name.split("_", 1)[1]
+        if "timetofit" in name:
+            assert config.grid.seeds >= 5
+            assert len(config.grid.shares) == 9
+    assert len(found) > 10
 
 
 @pytest.mark.parametrize(

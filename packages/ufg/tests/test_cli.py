@@ -8,8 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from offprints.paper import Paper
-from offprints.testing import Ended, call
+from offprints.testing import Ended, call, presets
 
 import ufg as package
 from ufg.config import Config
@@ -192,40 +191,21 @@ def test_missing_data_names_its_folder_and_how_to_get_it(
 
 
 @pytest.fixture(scope="module")
-def presets() -> dict[str, Config]:
-    """Every experiment, composed as the command does it."""
-    from hydra import compose, initialize_config_dir
-    from hydra.core.config_store import ConfigStore
-    from omegaconf import OmegaConf
-
-    ConfigStore.instance().store(name="schema", node=Config, provider="ufg")
-    found = {}
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        for path in sorted((CONF / "experiment").glob("*.yaml")):
-            config = OmegaConf.to_object(compose("config", overrides=[f"experiment={path.stem}"]))
-            assert isinstance(config, Config)
-            found[path.stem] = config
-    return found
+def experiments() -> dict[str, Config]:
+    return presets("ufg", Config)
 
 
-def test_every_preset_is_one_that_the_command_reads(presets: dict[str, Config]) -> None:
-    """A preset of the paper must not fail at its first use."""
-    assert len(presets) > 60
+def test_every_preset_is_one_that_the_command_reads(experiments: dict[str, Config]) -> None:
+    assert len(experiments) > 60
     for path in CONF.glob("*/*.yaml"):
         assert path.read_text().startswith("# @package _global_\n# "), path.name
-    for name, config in presets.items():
+    for name, config in experiments.items():
         build_transform(config.transform)
         assert (config.task == "graph") == (config.dataset.name in GRAPH_SETS), name
 
 
-def test_every_cell_of_the_paper_has_a_preset(presets: dict[str, Config]) -> None:
-    paper = Paper.read(Path(__file__).parent.parent / "paper.toml")
-    assert {value.experiment for value in paper.values} <= set(presets)
-    assert {entry.experiment for entry in paper.not_run} <= set(presets)
-
-
-def test_presets_with_a_tight_frame_have_one(presets: dict[str, Config]) -> None:
-    exact = {name: config.transform for name, config in presets.items() if "exact_frame" in name}
+def test_presets_with_a_tight_frame_have_one(experiments: dict[str, Config]) -> None:
+    exact = {name: config.transform for name, config in experiments.items() if "exact_frame" in name}
     assert len(exact) >= 8
     for name, options in exact.items():
         lower, upper = build_transform(options).frame_bounds()

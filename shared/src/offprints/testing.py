@@ -1,4 +1,4 @@
-"""What the tests of several packages need: recorded reference numbers, and a command line called in this process.
+"""What the tests of several packages need: recorded numbers, a command line called in this process, presets that are read.
 
 A package's conftest.py imports the fixtures it wants by name, which is how pytest finds them there.
 """
@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 import pytest
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import torch
 
+Config = TypeVar("Config")
 Arrays = dict[str, NDArray[np.generic]]
 
 
@@ -115,3 +116,48 @@ def call(main: Callable[[], object], script: str, folder: Path, *options: str) -
         except SystemExit as ended:
             code = int(ended.code or 0)
     return Ended(code, out.getvalue(), err.getvalue())
+
+
+def presets(package: str, config: type[Config]) -> dict[str, Config]:
+    """Every experiment of a package as the command composes it, by name; a preset of the paper must not fail at its first use.
+
+    Asserts that each begins with the two lines that Hydra and --help need, that every choice of the other groups can be composed too,
+    and that there is an experiment for all that paper.toml and results/ name.
+
+    Args:
+        package: import name, of a package that lies in its checkout.
+        config: its typed config.
+    """
+    from hydra import compose, initialize_config_dir
+    from hydra.core.config_store import ConfigStore
+    from omegaconf import OmegaConf
+
+    from offprints.conf_files import conf_folder, config_groups
+    from offprints.paper import Paper
+
+    conf = conf_folder(package)
+    groups = config_groups(package)
+    experiments = groups.pop("experiment")
+    ConfigStore.instance().store(name="schema", node=config, provider=package)
+
+    def composed(group: str, choice: str) -> Config:
+        made = OmegaConf.to_object(compose("config", overrides=[f"{group}={choice}"]))
+        assert isinstance(made, config), f"{group}={choice}"
+        return made
+
+    with initialize_config_dir(str(conf), version_base="1.3"):
+        for group, choices in groups.items():
+            for choice in choices:
+                composed(group, choice)
+        found = {name: composed("experiment", name) for name in experiments}
+    for name in experiments:
+        text = (conf / "experiment" / f"{name}.yaml").read_text(encoding="utf-8")
+        assert text.startswith("# @package _global_\n# "), (
+            f"{name}.yaml: a line for Hydra, and one that --help shows"
+        )
+    root = conf.parents[2]
+    paper = Paper.read(root / "paper.toml")
+    named = {value.experiment for value in paper.values} | {entry.experiment for entry in paper.not_run}
+    named |= {folder.name for folder in root.glob("results/*/")}
+    assert named <= found.keys(), f"no experiment is called {', '.join(sorted(named - found.keys()))}"
+    return found

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from offprints import cldr
 from offprints.results import read_result
+from offprints.testing import presets
 
 from __import_name__ import graph_statistics
 
@@ -31,6 +32,12 @@ def test_an_experiment_changes_the_options(tmp_path: Path) -> None:
     found = read_result(tmp_path / "results.json")
     assert found.experiment == "smoke"
     assert 0 < found.metrics["all/triples"] < len(cldr.knowledge_graph().all_triples)
+
+
+def test_every_preset_is_one_that_the_command_reads() -> None:
+    from __import_name__.config import Config
+
+    assert presets("__import_name__", Config)
 
 
 def test_an_unknown_relation_ends_with_status_2_and_near_names(tmp_path: Path) -> None:
