@@ -5,8 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import ThreadingHTTPServer
 from typing import Any
@@ -15,17 +14,8 @@ import pytest
 
 from offprints.errors import InputError
 from offprints.serving import TooMuch, json_server
+from offprints.testing import PATIENCE, until
 from offprints.together import Busy, Together
-
-PATIENCE = 30.0  # seconds, for a thread that never comes
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Wait for other threads."""
-    end = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < end, "the other threads never came"
-        time.sleep(0.001)
 
 
 class Held:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import numpy as np
 import pytest
 from hypothesis import settings
 
-from offprints.testing import cuda, one_thread, recorded
+from offprints.testing import cuda, one_thread, recorded_cases
 from offprints.triples import KnowledgeGraph
 
 __all__ = ["cuda", "one_thread"]
@@ -16,12 +13,7 @@ __all__ = ["cuda", "one_thread"]
 settings.register_profile("offprints", deadline=None)  # a test states a fact, not a time
 settings.load_profile("offprints")
 
-
-@pytest.fixture
-def parity() -> Callable[[str], dict[str, np.ndarray]]:
-    """name -> the arrays of a recorded case; skips, naming the file, where it is not there."""
-
-    return lambda name: recorded("conve", name)
+parity = recorded_cases("conve")
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 import torch
 
 from offprints.checkpoint import Checkpoints, load, save
-from offprints.testing import Ended, call, presets
+from offprints.testing import Ended, call, metrics_of, presets
 
 from hard_attention import given_files
 from hard_attention.networks import GivenHead, GivenLayer, Network
@@ -23,15 +22,10 @@ def hard_attention(folder: Path, *options: str) -> Ended:
     return call(main, "hard-attention", folder, *options)
 
 
-def metrics(directory: Path) -> dict[str, float]:
-    found: dict[str, float] = json.loads((directory / "results.json").read_text())["metrics"]
-    return found
-
-
 def test_the_main_job_checks_certifies_and_draws(tmp_path):
     done = hard_attention(tmp_path, "experiment=smoke", "hydra.run.dir=run", "threads=1")
     assert done.code == 0, done.err
-    found = metrics(tmp_path / "run")
+    found = metrics_of(tmp_path / "run")
     assert found["test/exact"] == found["test/labels"] == found["float32/exact"] == 1
     assert found["certificate/a_star_b_star/bfloat16"] == 15_344
     assert found["depth/with_rounding"] == 0 < found["depth/without_rounding"]
@@ -54,7 +48,7 @@ def test_certify_writes_the_argument(tmp_path):
     done = hard_attention(tmp_path, "task=certify", "model.formula='cl(a) <= cl(b)'", "hydra.run.dir=run")
     assert done.code == 0, done.err
     assert "counting" in done.err + done.out or "counts" in done.err + done.out
-    found = metrics(tmp_path / "run")
+    found = metrics_of(tmp_path / "run")
     assert found["certificate/float64/dense"] > found["certificate/float32/dense"] > 10**5
     text = (tmp_path / "run" / "certificate.txt").read_text()
     assert "bfloat16, dense: right up to length" in text and "sign" in text
@@ -64,16 +58,16 @@ def test_verify_and_evaluate(tmp_path):
     options = ["verify.longest=6", "verify.tries=40", "verify.length=20", "hydra.run.dir=run"]
     done = hard_attention(tmp_path, "task=verify", *options)
     assert done.code == 0, done.err
-    found = metrics(tmp_path / "run")
+    found = metrics_of(tmp_path / "run")
     assert (found["exhaustive/strings"], found["exhaustive/wrong"], found["certificate/refuted"]) == (
         126,
         0,
         0,
     )
     done = hard_attention(tmp_path, "task=evaluate", "string=abb", "hydra.run.dir=run2")
-    assert done.code == 0 and metrics(tmp_path / "run2")["evaluate/holds_at_last"] == 1
+    assert done.code == 0 and metrics_of(tmp_path / "run2")["evaluate/holds_at_last"] == 1
     done = hard_attention(tmp_path, "task=evaluate", "checkpoint=run2", "string=aab", "hydra.run.dir=run3")
-    assert done.code == 0 and metrics(tmp_path / "run3")["evaluate/holds_at_last"] == 0
+    assert done.code == 0 and metrics_of(tmp_path / "run3")["evaluate/holds_at_last"] == 0
 
 
 def test_a_search_that_was_stopped_goes_on_at_the_next_cell(tmp_path):
@@ -86,7 +80,7 @@ def test_a_search_that_was_stopped_goes_on_at_the_next_cell(tmp_path):
     options += ["search.at_the_end=4", "search.longest=500", "threads=1"]
     done = hard_attention(tmp_path, *options, "hydra.run.dir=run")
     assert done.code == 0, done.err
-    found = metrics(tmp_path / "run")
+    found = metrics_of(tmp_path / "run")
     assert found["search/float32/wrong"] == found["search/bfloat16/wrong"] == 0
     assert found["search/bfloat16/strings"] >= 320
     before = (tmp_path / "run" / "search.tsv").read_text()
@@ -123,7 +117,7 @@ def test_beyond_says_where_formats_fail(tmp_path):
     ]
     done = hard_attention(tmp_path, *options, "hydra.run.dir=run", "threads=1")
     assert done.code == 0, done.err
-    found = metrics(tmp_path / "run")
+    found = metrics_of(tmp_path / "run")
     assert found["certificate/refuted"] == 0
     assert found["certificate/bfloat16/parity"] < found["first_failure/bfloat16/parity"] <= 400
     assert "first_failure/bfloat16/3_blocks" not in found
@@ -134,7 +128,7 @@ def test_beyond_says_where_formats_fail(tmp_path):
 def test_theorems_are_measured(tmp_path):
     done = hard_attention(tmp_path, "experiment=theorems", "hydra.run.dir=run", "threads=1")
     assert done.code == 0, done.err
-    found = metrics(tmp_path / "run")
+    found = metrics_of(tmp_path / "run")
     assert found["formulas"] == 120 and found["formulas/values"] > 100_000
     assert found["formulas/wrong"] == found["networks/violations"] == 0
     assert 0.13 < found["formulas/raw_error"] <= 0.1354
@@ -149,7 +143,7 @@ def test_train_tests_before_and_after(tmp_path):
     options = ["task=train", "training.epochs=1", "training.steps=5", "training.test_strings=16"]
     done = hard_attention(tmp_path, *options, "hydra.run.dir=run", "threads=1")
     assert done.code == 0, done.err
-    found = metrics(tmp_path / "run")
+    found = metrics_of(tmp_path / "run")
     assert found["compiled/right@192"] == found["start/right@192"] == 1 and found["weights/moved"] > 0
     assert (tmp_path / "run" / "model.ckpt").is_file() and (
         tmp_path / "run" / "figures" / "training.png"
@@ -171,7 +165,7 @@ def test_soften_reads_a_file_and_keeps_its_promise(tmp_path):
     given_files.write(tmp_path / "net.npz", Network((layer,), "rightmost"), [np.arange(12.0).reshape(4, 3)])
     done = hard_attention(tmp_path, "task=soften", f"soften.file={tmp_path / 'net.npz'}", "hydra.run.dir=run")
     assert done.code == 0, done.err
-    found = metrics(tmp_path / "run")
+    found = metrics_of(tmp_path / "run")
     assert found["soften/measured"] <= found["soften/bound"] <= 0.25
     (tmp_path / "bad.npz").write_bytes(b"no zip")
     for name, reason in (("bad.npz", "not an npz"), ("none.npz", "no such file")):

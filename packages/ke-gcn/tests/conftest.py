@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 from hypothesis import settings
 
-from offprints.testing import cuda, one_thread, recorded
+from offprints.testing import cuda, data_root, one_thread, recorded_cases
 
 from ke_gcn import Graph
 
-__all__ = ["cuda", "one_thread"]
+__all__ = ["cuda", "data_root", "one_thread"]
 
 settings.register_profile("offprints", deadline=None, max_examples=25)  # a test states a fact, not a time
 settings.load_profile("offprints")
 
-
-@pytest.fixture
-def parity() -> Callable[[str], dict[str, np.ndarray]]:
-    """name -> the arrays of a recorded case; skips, naming the file, where it is not there."""
-
-    return lambda name: recorded("ke-gcn", name)
-
-
-@pytest.fixture
-def data_root() -> Path:
-    """The folder of real data; skips where there is none."""
-    root = os.environ.get("OFFPRINTS_DATA")
-    if not root:
-        pytest.skip("OFFPRINTS_DATA is not set: no real data to look at")
-    return Path(root)
+parity = recorded_cases("ke-gcn")
 
 
 @pytest.fixture

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import pytest
 from hypothesis import settings
 
 from offprints.errors import MissingFile
-from offprints.testing import cuda, one_thread, recorded
+from offprints.testing import cuda, one_thread, recorded_cases
 
 from lattice_lstm import Corpus, load_corpus
 
@@ -19,12 +18,7 @@ __all__ = ["cuda", "one_thread"]
 settings.register_profile("offprints", deadline=None, max_examples=40)
 settings.load_profile("offprints")
 
-
-@pytest.fixture
-def parity() -> Callable[[str], dict[str, np.ndarray]]:
-    """name -> the arrays of a recorded case; skips, naming the file, where it is not there."""
-
-    return lambda name: recorded("lattice-lstm", f"{name}.npz")
+parity = recorded_cases("lattice-lstm", ".npz")
 
 
 _corpora: dict[tuple[str, str], Corpus] = {}

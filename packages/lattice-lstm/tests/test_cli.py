@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from offprints.testing import Ended, call, presets
+from offprints.testing import Ended, call, metrics_of, presets
 
 
 def lattice_lstm(folder: Path, *options: str) -> Ended:
@@ -15,10 +15,6 @@ def lattice_lstm(folder: Path, *options: str) -> Ended:
     from lattice_lstm.cli import main
 
     return call(main, "lattice-lstm", folder, *options)
-
-
-def metrics_of(run: Path) -> dict[str, float]:
-    return json.loads((run / "results.json").read_text())["metrics"]
 
 
 def test_a_file_of_ones_own_is_described(tmp_path: Path) -> None:

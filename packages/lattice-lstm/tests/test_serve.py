@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import http.client
-import json
-import threading
 from collections.abc import Iterator
 
 import pytest
 
 from offprints.errors import InputError
+from offprints.testing import PATIENCE, listening, request
 
 from lattice_lstm import Entity, Lexicon, Tagger, TaggerOptions, TrainingOptions, synthetic_corpus
 from lattice_lstm.serve import Bounds, _answers, server
 
 CORPUS = synthetic_corpus(60, 10, 30)
 TEXTS = [one.text for one in CORPUS.test]
-PATIENCE = 30.0
 
 
 def fitted(encoder: str, epochs: int) -> Tagger:
@@ -34,30 +32,11 @@ def tagger() -> Tagger:
     return fitted("lattice", 25)
 
 
-def listening(tagger: Tagger, bounds: Bounds) -> Iterator[int]:
-    found = server(tagger, port=0, bounds=bounds)
-    threading.Thread(target=found.serve_forever, daemon=True).start()
-    yield found.server_port
-    found.shutdown()
-    found.server_close()
-
-
 @pytest.fixture(scope="module")
 def port(tagger: Tagger) -> Iterator[int]:
-    yield from listening(tagger, Bounds(body=4000, texts=40, characters=1200, explained=50))
-
-
-def request(
-    port: int, method: str, path: str, body: object = None, raw: bytes | None = None
-) -> tuple[int, dict]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
-    connection.request(
-        method, path, raw if raw is not None else json.dumps(body) if body is not None else None
-    )
-    answer = connection.getresponse()
-    content = json.loads(answer.read())
-    connection.close()
-    return answer.status, content
+    bounds = Bounds(body=4000, texts=40, characters=1200, explained=50)
+    with listening(server(tagger, port=0, bounds=bounds)) as port:
+        yield port
 
 
 def test_it_says_what_the_api_says(port: int, tagger: Tagger) -> None:
@@ -88,7 +67,7 @@ def test_it_shows_a_sentence_with_its_lattice(port: int, tagger: Tagger) -> None
 
 
 def test_a_tagger_without_a_lattice_is_shown_without_one() -> None:
-    for port in listening(fitted("char", 1), Bounds()):
+    with listening(server(fitted("char", 1), port=0, bounds=Bounds())) as port:
         status, content = request(port, "POST", "/explain", {"text": TEXTS[0]})
         assert status == 200 and content["words"] == [] and "<table>" not in content["html"]
 

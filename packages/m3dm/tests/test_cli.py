@@ -12,7 +12,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from offprints.testing import Ended, call, presets
+from offprints.testing import Ended, call, metrics_of, presets
 
 from m3dm import mvtec3d
 
@@ -34,14 +34,9 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def metrics(run: Path) -> dict[str, float]:
-    found: dict[str, float] = json.loads((run / "results.json").read_text())["metrics"]
-    return found
-
-
 def test_the_main_job_leaves_a_table_figures_and_a_gallery(compared: Path) -> None:
     run = compared / "run"
-    found = metrics(run)
+    found = metrics_of(run)
     assert found["full/i_auroc"] == found["full/potato/i_auroc"]  # one category
     assert found["full/p_auroc"] > 0.9 and 0.75 < found["full/aupro"] <= 1  # half of it is chance
     table = pd.read_csv(run / "modes.csv")
@@ -82,14 +77,14 @@ def test_a_run_is_repeated_to_the_same_numbers_and_resumed_with_what_is_kept(
     monkeypatch.setattr(M3DM, "fit_features", whole)
     resumed = m3dm(compared, "resume=again")
     assert resumed.code == 0, resumed.err
-    assert metrics(compared / "again") == metrics(compared / "run")
+    assert metrics_of(compared / "again") == metrics_of(compared / "run")
     assert all(path.stat().st_mtime_ns == made for path, made in kept.items())
 
 
 def test_one_mode_is_evaluated_as_the_comparison_does(compared: Path) -> None:
     done = m3dm(compared, *SMALL, "task=evaluate", "detector.mode=xyz", "cache=cache", "hydra.run.dir=one")
     assert done.code == 0, done.err
-    ours, theirs = metrics(compared / "one"), metrics(compared / "run")
+    ours, theirs = metrics_of(compared / "one"), metrics_of(compared / "run")
     for name in ("i_auroc", "p_auroc", "aupro", "aupro_01"):
         assert ours[f"test/{name}"] == theirs[f"xyz/{name}"]
         assert ours[f"test/potato/{name}"] == theirs[f"xyz/potato/{name}"]
@@ -119,7 +114,7 @@ def test_baselines_are_evaluated_by_the_same_task(compared: Path, mode: str) -> 
         f"hydra.run.dir={mode}",
     )
     assert done.code == 0, done.err
-    assert 0 <= metrics(compared / mode)["test/i_auroc"] <= 1
+    assert 0 <= metrics_of(compared / mode)["test/i_auroc"] <= 1
 
 
 def test_from_a_folder_of_good_parts_to_verdicts_on_new_ones(compared: Path, tmp_path: Path) -> None:
@@ -134,7 +129,7 @@ def test_from_a_folder_of_good_parts_to_verdicts_on_new_ones(compared: Path, tmp
         tmp_path, "task=fit", "dataset.layout=folder", "dataset.root=good", "threads=1", "hydra.run.dir=fit"
     )
     assert done.code == 0, done.err
-    fit = metrics(tmp_path / "fit")
+    fit = metrics_of(tmp_path / "fit")
     assert fit["fit/scans"] == 6 and fit["fit/megabytes"] < 50
     assert 0 < fit["threshold/expected"] < fit["threshold/bound"] < 1
     done = m3dm(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import settings
 
-from offprints.testing import data_folder, one_thread, recorded
+from offprints.testing import data_folder, one_thread, recorded_cases
 
 from relational_rl import Levels
 from relational_rl.sc2 import Argument, Function, Interface, Layer
@@ -19,11 +18,7 @@ __all__ = ["one_thread"]
 settings.register_profile("offprints", deadline=None, max_examples=20)  # a test states a fact, not a time
 settings.load_profile("offprints")
 
-
-@pytest.fixture
-def parity() -> Callable[[str], dict[str, np.ndarray]]:
-    """name -> the arrays of a recorded case; skips, naming the file, where it is not there."""
-    return lambda name: recorded("relational-rl", name)
+parity = recorded_cases("relational-rl")
 
 
 @pytest.fixture

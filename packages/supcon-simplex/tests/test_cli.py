@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from offprints.testing import Ended, call, presets
+from offprints.testing import Ended, call, metrics_of, presets
 
 TINY = [
     "heads=[ce,sc]",
@@ -39,11 +39,6 @@ def supcon(folder: Path, *options: str) -> Ended:
     return call(main, "supcon-simplex", folder, *options)
 
 
-def metrics(directory: Path) -> dict[str, float]:
-    found: dict[str, float] = json.loads((directory / "results.json").read_text())["metrics"]
-    return found
-
-
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("compared")
@@ -61,7 +56,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_main_job_sets_losses_side_by_side_and_fits_noise(compared: Path) -> None:
-    found = metrics(compared)
+    found = metrics_of(compared)
     for head in ("ce", "sc"):
         assert found[f"{head}/test/accuracy"] > 0.3
         assert found[f"{head}/train/gap"] > 0
@@ -86,13 +81,13 @@ def test_the_main_job_sets_losses_side_by_side_and_fits_noise(compared: Path) ->
 def test_the_same_seed_gives_the_same_numbers(compared: Path, tmp_path: Path) -> None:
     done = supcon(tmp_path, *TINY, "hydra.run.dir=run")
     assert done.code == 0, done.err
-    np.testing.assert_equal(metrics(tmp_path / "run"), metrics(compared))
+    np.testing.assert_equal(metrics_of(tmp_path / "run"), metrics_of(compared))
 
 
 def test_a_trained_run_is_evaluated_to_the_same_numbers(trained: Path, tmp_path: Path) -> None:
     done = supcon(tmp_path, "task=evaluate", f"checkpoint='{trained}'", "threads=1", "hydra.run.dir=run")
     assert done.code == 0, done.err
-    again, first = metrics(tmp_path / "run"), metrics(trained)
+    again, first = metrics_of(tmp_path / "run"), metrics_of(trained)
     for name in ("test/accuracy", "test/nearest_mean", "train/accuracy", "train/simplex_distance"):
         assert again[name] == first[name]
     assert min(first["test/accuracy"], first["test/nearest_mean"]) > 0.5
@@ -108,7 +103,7 @@ def test_a_trained_run_predicts_rows_of_a_file(trained: Path, tmp_path: Path) ->
     assert done.code == 0, done.err
     table = pd.read_csv(tmp_path / "run" / "predictions.csv")
     right = (table["class"].to_numpy() == test.labels).mean()
-    assert right == pytest.approx(metrics(trained)["test/accuracy"])
+    assert right == pytest.approx(metrics_of(trained)["test/accuracy"])
     assert list(table.columns[:2]) == ["class", "probability"]
     np.savez(tmp_path / "rows.npz", x=test.inputs[:, :5])
     done = supcon(tmp_path, *ask, f"predict.rows='{tmp_path / 'rows.npz'}'", "hydra.run.dir=other")
@@ -146,7 +141,7 @@ def test_a_run_that_is_stopped_and_resumed_has_the_numbers_of_an_unbroken_one(
     monkeypatch.setattr(Ensemble, "advance", advance)
     resumed = supcon(tmp_path, "resume=run")
     assert resumed.code == 0, resumed.err
-    np.testing.assert_equal(metrics(tmp_path / "run"), metrics(compared))
+    np.testing.assert_equal(metrics_of(tmp_path / "run"), metrics_of(compared))
 
 
 def test_rows_of_your_own_are_trained_on(tmp_path: Path) -> None:
@@ -163,7 +158,7 @@ def test_rows_of_your_own_are_trained_on(tmp_path: Path) -> None:
     ]
     done = supcon(tmp_path, *options, *short, "threads=1", "hydra.run.dir=run")
     assert done.code == 0, done.err
-    assert metrics(tmp_path / "run")["test/accuracy"] == 1
+    assert metrics_of(tmp_path / "run")["test/accuracy"] == 1
     assert json.loads((tmp_path / "run" / "results.json").read_text())["dataset"]["sha256"].keys() == {
         "rows.csv"
     }

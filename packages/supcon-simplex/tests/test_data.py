@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import os
 import struct
 import tarfile
 from pathlib import Path
@@ -29,15 +28,6 @@ def idx(images: np.ndarray, labels: np.ndarray) -> tuple[bytes, bytes]:
         struct.pack(">4i", 0x803, *images.shape) + images.tobytes(),
         struct.pack(">2i", 0x801, len(labels)) + labels.tobytes(),
     )
-
-
-@pytest.fixture
-def data_root() -> Path:
-    """The folder of real data; skips where there is none."""
-    root = os.environ.get("OFFPRINTS_DATA")
-    if not root:
-        pytest.skip("OFFPRINTS_DATA is not set: no real data to look at")
-    return Path(root)
 
 
 @pytest.fixture

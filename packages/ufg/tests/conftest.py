@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from offprints.testing import one_thread, recorded
+from offprints.testing import one_thread, recorded_cases
 
 from ufg import GraphOperator
 
@@ -19,12 +19,7 @@ __all__ = ["one_thread"]
 settings.register_profile("offprints", deadline=None)  # a test states a fact, not a time
 settings.load_profile("offprints")
 
-
-@pytest.fixture
-def parity() -> Callable[[str], dict[str, np.ndarray]]:
-    """name -> the arrays of a recorded case; skips, naming the file, where it is not there."""
-
-    return lambda name: recorded("ufg", f"{name}.npz")
+parity = recorded_cases("ufg", ".npz")
 
 
 def random_graph(seed: int = 0, nodes: int = 30, edges: int = 45, weighted: bool = True) -> nx.Graph:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from offprints.testing import Ended, call, presets
+from offprints.testing import Ended, call, metrics_of, presets
 
 import ufg as package
 from ufg.config import Config
@@ -25,10 +24,6 @@ def ufg(folder: Path, *options: str) -> Ended:
     from ufg.cli import main
 
     return call(main, "ufg", folder, *options)
-
-
-def metrics_of(run: Path) -> dict[str, float]:
-    return json.loads((run / "results.json").read_text())["metrics"]
 
 
 def figures_of(run: Path) -> set[str]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import pytest
 from hypothesis import settings
 
 from offprints.errors import DataError
-from offprints.testing import cuda, one_thread, recorded
+from offprints.testing import cuda, one_thread, recorded_cases
 from offprints.triples import Vocabulary
 
 from ukge import UncertainGraph, load_graph
@@ -20,12 +19,7 @@ __all__ = ["cuda", "one_thread"]
 settings.register_profile("offprints", deadline=None)  # a test states a fact, not a time
 settings.load_profile("offprints")
 
-
-@pytest.fixture
-def parity() -> Callable[[str], dict[str, np.ndarray]]:
-    """name -> the arrays of a recorded case; skips, naming the file, where it is not there."""
-
-    return lambda name: recorded("ukge", f"{name}.npz")
+parity = recorded_cases("ukge", ".npz")
 
 
 _graphs: dict[str, UncertainGraph] = {}

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from offprints.testing import Ended, call, presets
+from offprints.testing import Ended, call, metrics_of, presets
 
 SMALL = ["model.dim=8", "training.epochs=2", "training.evaluate_every=1", "precision=fp32", "threads=1"]
 RULE = "likes(A, B) & likes(B, C) -> likes(A, C)"
@@ -43,10 +43,6 @@ def trained(facts: Path) -> Path:
     )  # fmt: skip
     assert done.code == 0, done.err
     return facts.parent / "run"
-
-
-def metrics_of(run: Path) -> dict[str, float]:
-    return json.loads((run / "results.json").read_text())["metrics"]
 
 
 def test_training_on_a_file_leaves_all_three_tasks_beside_the_baselines(trained: Path) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
-import json
-import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offprints.errors import InputError
+from offprints.testing import listening, request
 from offprints.triples import UnknownName
 
 from ukge import (
@@ -128,24 +126,8 @@ def test_the_evidence_is_in_train(completion: Completion) -> None:
 
 @pytest.fixture
 def port(completion: Completion) -> Iterator[int]:
-    listening = server(completion, port=0, bounds=Bounds(body=2000, facts=5, answers=7))
-    threading.Thread(target=listening.serve_forever, daemon=True).start()
-    yield listening.server_port
-    listening.shutdown()
-    listening.server_close()
-
-
-def request(
-    port: int, method: str, path: str, body: object = None, raw: bytes | None = None
-) -> tuple[int, dict]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-    connection.request(
-        method, path, raw if raw is not None else json.dumps(body) if body is not None else None
-    )
-    answer = connection.getresponse()
-    content = json.loads(answer.read())
-    connection.close()
-    return answer.status, content
+    with listening(server(completion, port=0, bounds=Bounds(body=2000, facts=5, answers=7))) as port:
+        yield port
 
 
 def test_the_server_says_what_the_api_says(port: int, completion: Completion) -> None:

@@ -5,29 +5,18 @@ from __future__ import annotations
 import http.client
 import json
 import threading
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
 
+from offprints.testing import PATIENCE, until
 from offprints.together import Together
 
 from ukge import UKGE, Completion, Facts, UncertainGraph
 from ukge.facts import Floats
 from ukge.serve import Bounds, server
-
-PATIENCE = 30.0  # seconds, for a thread that never comes
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Wait for other threads."""
-    end = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < end, "the other threads never came"
-        time.sleep(0.001)
 
 
 def test_the_server_scores_waiting_requests_in_one_pass_and_refuses_the_next(

@@ -6,12 +6,17 @@ A package's conftest.py imports the fixtures it wants by name, which is how pyte
 from __future__ import annotations
 
 import contextlib
+import http.client
 import io
+import json
 import os
 import sys
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import pytest
@@ -22,6 +27,8 @@ if TYPE_CHECKING:
 
 Config = TypeVar("Config")
 Arrays = dict[str, NDArray[np.generic]]
+PATIENCE = 30.0
+"""Seconds that a test waits for a thread or an answer that never comes."""
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +71,30 @@ def recorded(slug: str, name: str) -> Arrays:
     """
     with np.load(recorded_file(slug, name), allow_pickle=False) as found:
         return dict(found)
+
+
+def recorded_cases(slug: str, ending: str = "") -> Any:
+    """A fixture `parity`: name -> the arrays of a recorded case of this package; see `recorded_file`.
+
+    Args:
+        slug: of the package.
+        ending: of all names.
+    """
+
+    @pytest.fixture
+    def parity() -> Callable[[str], Arrays]:
+        return lambda name: recorded(slug, f"{name}{ending}")
+
+    return parity
+
+
+@pytest.fixture
+def data_root() -> Path:
+    """The folder of real data; skips the test where there is none."""
+    root = os.environ.get("OFFPRINTS_DATA")
+    if not root:
+        pytest.skip("OFFPRINTS_DATA is not set: no real data to look at")
+    return Path(root)
 
 
 def data_folder(name: str) -> Path:
@@ -116,6 +147,59 @@ def call(main: Callable[[], object], script: str, folder: Path, *options: str) -
         except SystemExit as ended:
             code = int(ended.code or 0)
     return Ended(code, out.getvalue(), err.getvalue())
+
+
+def metrics_of(run: Path) -> dict[str, float]:
+    """What a run measured, by its results.json.
+
+    Args:
+        run: its directory.
+    """
+    found: dict[str, float] = json.loads((run / "results.json").read_text(encoding="utf-8"))["metrics"]
+    return found
+
+
+@contextlib.contextmanager
+def listening(server: ThreadingHTTPServer) -> Iterator[int]:
+    """Run a server in a thread, and close it; gives its port."""
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def request(
+    port: int, method: str, path: str, body: object = None, raw: bytes | None = None
+) -> tuple[int, dict[str, Any]]:
+    """Status and JSON that a server of this machine answers.
+
+    Args:
+        port: its port.
+        method: GET or POST.
+        path: of the request.
+        body: sent as JSON.
+        raw: sent as it is, in place of `body`.
+    """
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    with contextlib.closing(connection):
+        sent = raw if raw is not None else None if body is None else json.dumps(body)
+        connection.request(method, path, sent)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for other threads.
+
+    Args:
+        true: what they bring about.
+    """
+    end = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < end, "the other threads never came"
+        time.sleep(0.001)
 
 
 def presets(package: str, config: type[Config]) -> dict[str, Config]:

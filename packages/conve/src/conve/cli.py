@@ -12,6 +12,7 @@ import pandas as pd
 from offprints.app import Results, Run, command
 from offprints.data import MissingFile
 from offprints.errors import InputError
+from offprints.figures import bars, training_curve
 from offprints.ranking import Ranking, Ties
 from offprints.results import read_results
 from offprints.tables import show
@@ -67,14 +68,14 @@ def train(config: Config, run: Run) -> Results:
         "epochs": outcome.epochs,
         "history": outcome.history,
     }
-    run.figure("training", figures.training_curve(outcome.history, outcome.best_epoch))
+    run.figure("training", training_curve(outcome.history, outcome.best_epoch, "valid/mrr"))
     if rules is not None:
         baselines = {"frequency": FrequencyModel.of(graph).rank("test").metrics(), "inverse": rules.metrics()}
         metrics |= {
             f"{name}/{key}": value for name, scores in baselines.items() for key, value in scores.items()
         }
         compared = {config.model.name: metrics["test/mrr"]} | {n: s["mrr"] for n, s in baselines.items()}
-        run.figure("baselines", figures.against_baselines(compared, "MRR"))
+        run.figure("baselines", bars(compared, "test MRR", lambda name: name == next(iter(compared))))
         excess = rules.excess(ranking.ranks())
         details["excess_over_the_inverse_rule"] = excess.to_dict("records")
         run.figure("excess", figures.excess_by_relation(excess, [graph.label(r) for r in excess["relation"]]))

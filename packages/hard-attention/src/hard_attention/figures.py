@@ -5,24 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
+from offprints.figures import GREY, MODEL, OTHER
+
 from hard_attention import single_heads
 from hard_attention.beyond import Curve
 from hard_attention.certificate import Certificate
 from hard_attention.surveys import Survey, finite
 
-matplotlib.use("Agg")
-MODEL, SECOND, GREY = "#2f6f9f", "#d98324", "#9aa5ad"
 FORMATS = {
     "float64": ("#444444", "o-"),
     "float32": (MODEL, "s-"),
-    "float16": (SECOND, "^-"),
+    "float16": (OTHER, "^-"),
     "bfloat16": ("#8a4fa3", "v-"),
 }
 """Colour and mark of each format, the same in every figure."""
@@ -43,7 +42,7 @@ def least_temperature() -> Figure:
     )
     axes.plot(lengths, [n * math.log(4) for n in lengths], color=MODEL, label="n ln 4, the theorem")
     generic = [n * math.log(3 * (n - 1)) for n in lengths]
-    axes.plot(lengths, generic, "--", color=SECOND, label="n ln(3(n - 1)), from the gap alone")
+    axes.plot(lengths, generic, "--", color=OTHER, label="n ln(3(n - 1)), from the gap alone")
     axes.plot(
         lengths, [single_heads.flat_beta(n) for n in lengths], color=GREY, label="needed: flat scores, gap 1"
     )
@@ -73,7 +72,7 @@ def depth_errors(with_rounding: Sequence[float], without: Sequence[float]) -> Fi
     figure = Figure(figsize=(6, 3.6), layout="constrained")
     axes = figure.add_subplot()
     depths = np.arange(1, len(without) + 1)
-    axes.plot(depths, without, "o-", color=SECOND, label="without rounding")
+    axes.plot(depths, without, "o-", color=OTHER, label="without rounding")
     axes.plot(depths, with_rounding, "o-", color=MODEL, label="with rounding")
     axes.axhline(0.5, color=GREY, linewidth=1, label="1/2: the answer is wrong above")
     axes.set(xlabel="depth of S in S", ylabel="largest error of the readout", xticks=depths)
@@ -182,7 +181,7 @@ def bounds_and_errors(survey: Survey) -> Figure:
         axes.plot(
             survey.sharpness,
             finite(bound),
-            color=SECOND,
+            color=OTHER,
             alpha=0.4,
             linewidth=1,
             label="bound" if first else None,
@@ -213,7 +212,7 @@ def training_curve(history: Sequence[Mapping[str, float]], start: str, length: i
     left, right = figure.subplots(1, 2)
     rows = [row for row in history if "valid/right" in row]
     for name, n, style in (("right", length, "o-"), ("right_longest", longest, "s--")):
-        color = MODEL if name == "right" else SECOND
+        color = MODEL if name == "right" else OTHER
         shares = [row[f"valid/{name}"] for row in rows]
         left.plot([row["epoch"] for row in rows], shares, style, color=color, label=f"{n} letters")
     lowest = min(row[f"valid/{name}"] for row in rows for name in ("right", "right_longest"))

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from ke_gcn.pattern import Array
+from offprints.figures import GREY, MODEL, OTHER
 
-matplotlib.use("Agg")
-MODEL, SEED, GREY = "#2f6f9f", "#d98324", "#9aa5ad"
+from ke_gcn.pattern import Array
 
 
 def training_curve(history: Sequence[Mapping[str, float]]) -> Figure:
@@ -56,7 +54,7 @@ def relation_distances(left: Sequence[str], right: Sequence[str], distance: Arra
     figure = Figure(figsize=(1.8 + 0.42 * len(right), 1.6 + 0.34 * len(left)), layout="constrained")
     axes = figure.add_subplot()
     shades = axes.imshow(distance, cmap="Blues_r", aspect="auto")
-    axes.plot(distance.argmin(1), range(len(left)), "o", color=SEED, label="nearest")
+    axes.plot(distance.argmin(1), range(len(left)), "o", color=OTHER, label="nearest")
     # Names in letters that matplotlib's own font lacks are replaced by numbers, which the table explains.
     axes.set_yticks(range(len(left)), [_printable(name, i) for i, name in enumerate(left)])
     axes.set_xticks(range(len(right)), [_printable(name, i) for i, name in enumerate(right)], rotation=90)

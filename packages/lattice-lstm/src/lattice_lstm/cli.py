@@ -13,6 +13,7 @@ import pandas as pd
 from offprints.app import Results, Run, command
 from offprints.atomic import atomic_write, write_text
 from offprints.errors import InputError, MalformedLine, MissingFile
+from offprints.figures import bars
 from offprints.tables import show
 from offprints.training import Outcome, reported
 
@@ -71,7 +72,7 @@ def compare(config: Config, run: Run) -> Results:
     if all(one.by_length for one in rows.values()):
         run.figure("length", figures.by_length({name: one.by_length for name, one in rows.items()}))
     run.figure("training", figures.curves(histories, "valid/f1"))
-    run.figure("f1", figures.bars({name: one.strict.f1 for name, one in rows.items()}, "test F1, strict"))
+    run.figure("f1", bars({name: one.strict.f1 for name, one in rows.items()}, "test F1, strict"))
     longest = max(sentences[:50], key=lambda one: len(one.spans))
     _explain(given, longest.text, run)
     table = [[name, *(one.metrics()[key] for key in _SHOWN)] for name, one in rows.items()]

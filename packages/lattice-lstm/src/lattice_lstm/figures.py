@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib
 from matplotlib import font_manager
 from matplotlib.figure import Figure
+
+from offprints.figures import GREY, INK, MODEL, OTHER, single_axes
 
 from lattice_lstm.scores import Score
 from lattice_lstm.tagger import Explanation
 
-matplotlib.use("Agg")
-INK, MODEL, OTHER, GREY = "#22303c", "#2f6f9f", "#d98324", "#9aa5ad"
 _COLOURS = (MODEL, OTHER, INK, "#5a8f5a", "#8a5a8f", GREY)
 _FAMILIES = (
     "Noto Sans CJK SC",
@@ -29,7 +28,7 @@ _FAMILIES = (
 
 def curves(histories: Mapping[str, Sequence[Mapping[str, float]]], metric: str) -> Figure:
     """A validation metric over the epochs, a line for each tagger."""
-    figure, axes = _axes("epoch", metric)
+    figure, axes = single_axes("epoch", metric)
     for (name, history), colour in zip(histories.items(), _COLOURS, strict=False):
         seen = [row for row in history if metric in row]
         values = [row[metric] for row in seen]
@@ -40,23 +39,13 @@ def curves(histories: Mapping[str, Sequence[Mapping[str, float]]], metric: str) 
 
 def by_length(scores: Mapping[str, Mapping[str, Score]]) -> Figure:
     """F1 by classes of sentence length, a line for each tagger."""
-    figure, axes = _axes("characters of the sentence", "strict F1")
+    figure, axes = single_axes("characters of the sentence", "strict F1")
     classes = list(dict.fromkeys(name for groups in scores.values() for name in groups))
     for (name, groups), colour in zip(scores.items(), _COLOURS, strict=False):
         values = [groups[one].f1 if one in groups else float("nan") for one in classes]
         axes.plot(range(len(classes)), values, color=colour, marker="o", label=name)
     axes.set_xticks(range(len(classes)), classes)
     axes.legend(frameon=False)
-    return figure
-
-
-def bars(values: Mapping[str, float], what: str) -> Figure:
-    """One bar a tagger."""
-    figure, axes = _axes(what, "", height=0.9 + 0.4 * len(values))
-    names = list(values)[::-1]
-    drawn = axes.barh(names, [values[name] for name in names], color=MODEL)
-    axes.bar_label(drawn, fmt="%.3f", padding=3)
-    axes.set_xlim(0, 1.15 * max([*values.values(), 0.01]))
     return figure
 
 
@@ -75,7 +64,7 @@ def gates(explanation: Explanation) -> Figure:
     for row, ((_, end, _), share) in enumerate(zip(words, explanation.shares[:, 0].tolist(), strict=True), 1):
         grid[row][end - 1] = share
     height = 1.6 + 0.28 * len(rows)
-    figure, axes = _axes("", "", width=max(6.4, 1.8 + 0.3 * len(text)), height=height)
+    figure, axes = single_axes("", "", width=max(6.4, 1.8 + 0.3 * len(text)), height=height)
     image = axes.imshow(grid, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for row, (start, end, _) in enumerate(words, 1):
         axes.plot([start - 0.4, end - 0.6], [row, row], color=OTHER, linewidth=1.2)
@@ -91,12 +80,3 @@ def gates(explanation: Explanation) -> Figure:
 def _chinese_font() -> str | None:
     known = set(font_manager.get_font_names())
     return next((family for family in _FAMILIES if family in known), None)
-
-
-def _axes(x: str, y: str, width: float = 6.4, height: float = 3.8) -> tuple[Figure, matplotlib.axes.Axes]:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.add_subplot()
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes

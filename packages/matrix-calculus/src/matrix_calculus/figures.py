@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib
 from matplotlib.figure import Figure
 
-matplotlib.use("Agg")
-INK, MODEL, OTHER, GREY = "#22303c", "#2f6f9f", "#d98324", "#9aa5ad"
+from offprints.figures import GREY, INK, MODEL, OTHER
 
 
 def training_curve(

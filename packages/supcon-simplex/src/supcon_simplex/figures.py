@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
+from offprints.figures import GREY, INK, MODEL, OTHER, single_axes
+
 from supcon_simplex.geometry import CollapseReport, angular_similarity
 from supcon_simplex.timetofit import FitTimes
 
-matplotlib.use("Agg")
-INK, SC, CE, FIXED, GREY = "#22303c", "#2f6f9f", "#d98324", "#5a8f5a", "#9aa5ad"
+SC, CE, FIXED = MODEL, OTHER, "#5a8f5a"
 COLOURS = {"sc": SC, "ce": CE, "ce_fixed": FIXED, "ce_sphere": "#8a5aa0", "ce_norm": "#b04a5a"}
 LABELS = {
     "sc": "SC",
@@ -29,7 +29,7 @@ LABELS = {
 
 def fit_times(times: FitTimes) -> Figure:
     """Steps to an exact fit against the noise level: a dot for each seed, hollow where censored, a line through the medians."""
-    figure, axes = _axes("share of noisy labels p", f"steps to training error 0 ({times.grid.noise})")
+    figure, axes = single_axes("share of noisy labels p", f"steps to training error 0 ({times.grid.noise})")
     shares = np.array(times.grid.shares)
     width = 0.012
     for number, loss in enumerate(times.grid.losses):
@@ -85,7 +85,7 @@ def curves(histories: Mapping[str, Sequence[Mapping[str, float]]], metric: str, 
         metric: a key of these rows.
         batches: of an epoch.
     """
-    figure, axes = _axes("step", metric)
+    figure, axes = single_axes("step", metric)
     for name, history in histories.items():
         seen = [row for row in history if metric in row]
         steps = [row["epoch"] * batches for row in seen]
@@ -166,7 +166,9 @@ def compositions(names: Sequence[str], shares: NDArray[np.float64], values: NDAr
         shares: of all batches.
         values: loss of such a batch.
     """
-    figure, left = _axes("label composition of the batch", "loss of the batch at the simplex", width=7.2)
+    figure, left = single_axes(
+        "label composition of the batch", "loss of the batch at the simplex", width=7.2
+    )
     order = np.argsort(values)
     left.bar(range(len(names)), values[order], color=SC)
     left.set_xticks(range(len(names)), [names[i] for i in order], rotation=60)
@@ -190,12 +192,3 @@ def _circle(axes: Axes, z: NDArray[np.float64], labels: NDArray[np.int64]) -> No
     axes.scatter(z[:, 0], z[:, 1], c=labels, cmap="tab10", vmax=9, s=36, alpha=0.8)
     axes.set_aspect("equal")
     axes.set_axis_off()
-
-
-def _axes(x: str, y: str, width: float = 6.4, height: float = 3.8) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.add_subplot()
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from offprints.app import Results, Run, command
+from offprints.figures import bars, training_curve
 from offprints.tables import show
 from offprints.training import reported
 
-from ufg import figures
 from ufg.applied import evaluate, predict
 from ufg.config import Config
 from ufg.node_runs import compared, fit_nodes, load_nodes, node_metrics
@@ -29,9 +29,7 @@ def compare(config: Config, run: Run) -> Results:
         trainer, outcome = fit_nodes(config, run, data, model, name, log=name == "UFGConv-R")
         rows[name] = node_metrics(trainer, outcome)
         if name == "UFGConv-R":
-            run.figure(
-                "training", figures.training_curve(outcome.history, outcome.best_epoch, "valid/accuracy")
-            )
+            run.figure("training", training_curve(outcome.history, outcome.best_epoch, "valid/accuracy"))
     table = pd.DataFrame(
         [
             (name, row["valid/accuracy"], row["test/accuracy"], row["last/accuracy"])
@@ -41,7 +39,12 @@ def compare(config: Config, run: Run) -> Results:
     )
     show(table, f"{data.name}: accuracy")
     run.figure(
-        "accuracy", figures.bars({n: row["test/accuracy"] for n, row in rows.items()}, "test accuracy")
+        "accuracy",
+        bars(
+            {n: row["test/accuracy"] for n, row in rows.items()},
+            "test accuracy",
+            lambda name: name.startswith("UFG"),
+        ),
     )
     metrics = dict(rows["UFGConv-R"])
     metrics |= {f"{name}/accuracy": row["test/accuracy"] for name, row in rows.items()}
@@ -54,7 +57,7 @@ def node(config: Config, run: Run) -> Results:
     trainer, outcome = fit_nodes(config, run, data, config.model, "training")
     metrics = node_metrics(trainer, outcome)
     show(pd.DataFrame([metrics]), f"{data.name}, epoch {outcome.best_epoch}")
-    run.figure("training", figures.training_curve(outcome.history, outcome.best_epoch, "valid/accuracy"))
+    run.figure("training", training_curve(outcome.history, outcome.best_epoch, "valid/accuracy"))
     return Results(metrics, {"best_epoch": outcome.best_epoch, "epochs": outcome.epochs})
 
 
@@ -91,7 +94,7 @@ def graph(config: Config, run: Run) -> Results:
             "element_count/mae": element_count_error(MOLECULES.molecules()),
         }
     show(pd.DataFrame([metrics]), f"{data.name}, epoch {outcome.best_epoch}")
-    run.figure("training", figures.training_curve(outcome.history, outcome.best_epoch, shown))
+    run.figure("training", training_curve(outcome.history, outcome.best_epoch, shown))
     return Results(metrics, {"best_epoch": outcome.best_epoch, "epochs": outcome.epochs})
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from offprints.figures import GREY, INK, MODEL, OTHER, single_axes
+
 from ufg.filters import Floats
 
-matplotlib.use("Agg")
-INK, MODEL, OTHER, GREY = "#22303c", "#2f6f9f", "#d98324", "#9aa5ad"
 _COLOURS = (MODEL, OTHER, "#5a8f5a", INK, "#a04a6c", "#7a6fb0", GREY)
 
 
@@ -49,39 +48,12 @@ def responses(eigenvalues: Floats, rows: Floats, names: Sequence[str], exact: Fl
         names: of the K blocks.
         exact: (K, M); None draws the response alone.
     """
-    figure, axes = _axes("eigenvalue of the Laplacian", "response")
+    figure, axes = single_axes("eigenvalue of the Laplacian", "response")
     for row, name, colour in zip(rows, names, _COLOURS * 3, strict=False):
         axes.plot(eigenvalues, row, color=colour, label=name)
     for wanted, colour in zip([] if exact is None else exact, _COLOURS * 3, strict=False):
         axes.plot(eigenvalues, wanted, color=colour, linestyle=":", linewidth=1)
     axes.legend(frameon=False, title=None if exact is None else "dotted: the filter itself")
-    return figure
-
-
-def training_curve(history: Sequence[Mapping[str, float]], best_epoch: int, metric: str) -> Figure:
-    """Loss and validation metric over the epochs."""
-    figure, left = _axes("epoch", "training loss")
-    epochs = [row["epoch"] for row in history]
-    left.plot(epochs, [row["train/loss"] for row in history], color=GREY, label="training loss")
-    left.set_yscale("log")
-    seen = [row for row in history if metric in row]
-    right = left.twinx()
-    right.plot([row["epoch"] for row in seen], [row[metric] for row in seen], color=MODEL, label=metric)
-    right.axvline(best_epoch, color=OTHER, linewidth=1, label=f"kept: epoch {best_epoch}")
-    right.set_ylabel(metric)
-    lines = [*left.get_lines(), *right.get_lines()]
-    right.legend(lines, [str(line.get_label()) for line in lines], loc="center right", frameon=False)
-    return figure
-
-
-def bars(scores: Mapping[str, float], what: str) -> Figure:
-    """One bar a model; the framelet ones coloured."""
-    figure, axes = _axes(what, "", height=0.8 + 0.38 * len(scores))
-    names = list(scores)[::-1]
-    colours = [MODEL if name.startswith("UFG") else GREY for name in names]
-    drawn = axes.barh(names, [scores[name] for name in names], color=colours)
-    axes.bar_label(drawn, fmt="%.3f", padding=3)
-    axes.set_xlim(0, 1.15 * max(scores.values()))
     return figure
 
 
@@ -93,7 +65,7 @@ def grouped_bars(groups: Sequence[str], bars: Mapping[str, Sequence[float]], y_l
         bars: name of a kind -> its height in each group.
         y_label: of the axis.
     """
-    figure, axes = _axes("", y_label, width=1.4 * len(groups) + 2)
+    figure, axes = single_axes("", y_label, width=1.4 * len(groups) + 2)
     places, width = np.arange(len(groups)), 0.8 / len(bars)
     for number, ((name, heights), colour) in enumerate(zip(bars.items(), _COLOURS, strict=False)):
         axes.bar(places + (number - (len(bars) - 1) / 2) * width, heights, width, color=colour, label=name)
@@ -122,7 +94,7 @@ def pictures(rows: Mapping[str, Floats], side: int) -> Figure:
 
 def curves(x: Sequence[float], lines: Mapping[str, Sequence[float]], x_label: str, y_label: str) -> Figure:
     """Several lines over the same points."""
-    figure, axes = _axes(x_label, y_label)
+    figure, axes = single_axes(x_label, y_label)
     for (name, values), colour in zip(lines.items(), _COLOURS * 3, strict=False):
         axes.plot(x, values, marker="o", color=colour, label=name)
     axes.legend(frameon=False)
@@ -151,12 +123,3 @@ def panels(
             axes.legend(frameon=False)
     figure.axes[0].set_ylabel(y_label)
     return figure
-
-
-def _axes(x: str, y: str, width: float = 6.4, height: float = 3.8) -> tuple[Figure, matplotlib.axes.Axes]:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.add_subplot()
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes

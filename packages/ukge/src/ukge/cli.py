@@ -12,6 +12,7 @@ import pandas as pd
 
 from offprints.app import Results, Run, command
 from offprints.errors import InputError
+from offprints.figures import bars, training_curve
 from offprints.tables import show
 from offprints.training import Outcome, reported
 
@@ -69,12 +70,15 @@ def compare(config: Config, run: Run) -> Results:
         rows[name] = evaluation.report(ModelPredictor(models[name]), config.evaluation.split)
         if main:
             metric = f"valid/{config.evaluation.select}"
-            run.figure("training", figures.training_curve(outcome.history, outcome.best_epoch, metric))
+            run.figure("training", training_curve(outcome.history, outcome.best_epoch, metric))
     rows |= _baselines(graph, evaluation, config.evaluation.split)
     run.figure(
         "errors",
-        figures.against_baselines(
-            {n: row["mse_pos_neg"] for n, row in rows.items()}, "test MSE, true and false facts"
+        bars(
+            {n: row["mse_pos_neg"] for n, row in rows.items()},
+            "test MSE, true and false facts",
+            lambda name: name.startswith("UKGE"),
+            "%.4f",
         ),
     )
     show(_score_table(rows), f"{graph.name}: {config.evaluation.split} split")
@@ -120,7 +124,7 @@ def train(config: Config, run: Run) -> Results:
                 metrics |= {f"{name.replace(' ', '_')}/{key}": row[key] for key in SHOWN}
     show(_score_table(rows), f"{graph.name}: {split} split, epoch {outcome.best_epoch}")
     metric = f"valid/{config.evaluation.select}"
-    run.figure("training", figures.training_curve(outcome.history, outcome.best_epoch, metric))
+    run.figure("training", training_curve(outcome.history, outcome.best_epoch, metric))
     if len(graph.valid):
         metrics |= _calibrate(model, evaluation, config, run)[1]
     return Results(
