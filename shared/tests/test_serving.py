@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import ThreadingHTTPServer
@@ -12,9 +15,11 @@ from typing import Any
 
 import pytest
 
+from offprints import serving
 from offprints.errors import InputError
 from offprints.serving import TooMuch, json_server
 from offprints.testing import PATIENCE, until
+from offprints.testing import listening as running
 from offprints.together import Busy, Together
 
 
@@ -75,15 +80,19 @@ def double(asked: dict[str, Any]) -> dict[str, Any]:
     return {"number": 2 * number, "half of a pair": "\ud800"}
 
 
+@contextlib.contextmanager
+def listening_to(server: ThreadingHTTPServer) -> Iterator[ThreadingHTTPServer]:
+    with running(server):
+        yield server
+
+
 @pytest.fixture
 def listening() -> Iterator[ThreadingHTTPServer]:
     server = json_server(
         "127.0.0.1", 0, {"/double": double}, health={"ready": True}, page=lambda: "<p>ü</p>", body=200
     )
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with listening_to(server):
+        yield server
 
 
 def ask(
@@ -144,6 +153,94 @@ def test_what_cannot_be_answered_is_refused_with_a_sentence(
     assert message in json.loads(content)["error"]
     assert (sent["Retry-After"] == "1") == (status == 503)
     assert ask(listening, "GET", "/health")[0] == 200  # and the server goes on
+
+
+def test_only_names_of_this_machine_are_answered_on_loopback(listening: ThreadingHTTPServer) -> None:
+    """A page of the web can let its own name mean 127.0.0.1; its requests then carry that name."""
+    port = listening.server_port
+    for name in ("127.0.0.1", "localhost", f"LOCALHOST:{port}", f"127.0.0.1:{port}", f"[::1]:{port}"):
+        assert ask(listening, "GET", "/health", Host=name)[0] == 200
+    for name in ("evil.example", f"evil.example:{port}", "localhost.evil.example", "192.168.0.7", "[", ""):
+        for method, path in (("GET", "/"), ("GET", "/health"), ("POST", "/double")):
+            status, content, _ = ask(listening, method, path, b'{"number": 1}', Host=name)
+            assert status == 403, name
+            assert "this machine alone" in json.loads(content)["error"]
+
+
+def test_a_script_of_another_site_is_not_answered(listening: ThreadingHTTPServer) -> None:
+    body = b'{"number": 1}'
+    own = f"http://localhost:{listening.server_port}"
+    assert ask(listening, "POST", "/double", body, Origin=own)[0] == 200
+    for origin in ("https://evil.example", "null"):
+        assert ask(listening, "POST", "/double", body, Origin=origin)[0] == 403
+
+
+def test_a_server_that_is_open_to_others_answers_to_any_name() -> None:
+    with listening_to(json_server("0.0.0.0", 0, {}, health={"ready": True})) as server:
+        assert ask(server, "GET", "/health", Host="model.example")[0] == 200
+
+
+def raw(server: ThreadingHTTPServer, content: bytes) -> bytes:
+    """What is answered to some bytes, until the connection is closed."""
+    with socket.create_connection(("127.0.0.1", server.server_port), timeout=PATIENCE) as connection:
+        connection.sendall(content)
+        return b"".join(iter(lambda: connection.recv(1 << 16), b""))
+
+
+def test_a_header_is_bounded(listening: ThreadingHTTPServer) -> None:
+    many = b"GET /health HTTP/1.1\r\n" + b"".join(b"X-%d: 1\r\n" % i for i in range(101)) + b"\r\n"
+    long = b"GET /health HTTP/1.1\r\nX: " + b"1" * 65_537
+    path = b"GET /" + b"a" * 65_537
+    for content, status in ((many, b"431"), (long, b"431"), (path, b"414")):
+        assert raw(server=listening, content=content).split()[1] == status
+    assert ask(listening, "GET", "/health")[0] == 200
+
+
+def test_a_body_without_a_length_is_not_read(listening: ThreadingHTTPServer) -> None:
+    for length in (b"", b"Content-Length: 4\r\n"):
+        chunked = (
+            b"POST /double HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" + length + b"\r\n1\r\n{\r\n0\r\n\r\n"
+        )
+        assert raw(listening, chunked).split()[1] == b"411"
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [b"", b"GET /hea", b"GET /health HTTP/1.1\r\nX", b"POST /double HTTP/1.1\r\nContent-Length: 99\r\n\r\n{"],
+)
+def test_a_client_that_sends_a_byte_now_and_then_is_cut_off(
+    listening: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch, begun: bytes
+) -> None:
+    """No pause is long enough for a timeout of the socket; all of the request takes too long."""
+    monkeypatch.setattr(serving, "_SECONDS", 0.5)
+    with socket.create_connection(("127.0.0.1", listening.server_port), timeout=0.05) as connection:
+        connection.sendall(begun)
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            try:
+                if connection.recv(100) == b"":
+                    return
+            except TimeoutError:
+                pass
+            except ConnectionError:
+                return
+            with contextlib.suppress(ConnectionError):
+                connection.sendall(b"x")
+    pytest.fail("the connection was never closed")
+
+
+def test_only_so_many_connections_are_open_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "_CONNECTIONS", 2)
+    with listening_to(json_server("127.0.0.1", 0, {}, health={"ready": True})) as server:
+        address = ("127.0.0.1", server.server_port)
+        idle = [socket.create_connection(address, timeout=PATIENCE) for _ in range(2)]
+        until(lambda: server.free._value == 0)
+        with socket.create_connection(address, timeout=PATIENCE) as third:
+            assert third.recv(1) == b""
+        for one in idle:
+            one.close()
+        until(lambda: server.free._value == 2)
+        assert ask(server, "GET", "/health")[0] == 200
 
 
 def test_an_address_that_is_taken_is_said(listening: ThreadingHTTPServer) -> None:

@@ -1,5 +1,10 @@
 """Answers to JSON over HTTP, from the standard library alone: bounded, without authentication, and nothing of a request is logged.
 
+It listens on this machine alone unless it is told otherwise. A request is bounded in its body, in its header and in the time that all of
+it may take; the connections at once are bounded too. No path of a request names a file: there are the page, /health and what is posted to.
+A server on the loopback address answers to loopback names alone, so that no page of the web can reach it under a name of its own ("DNS
+rebinding"), and to no script of another origin.
+
     listening = json_server("127.0.0.1", 8000, {"/double": lambda asked: {"number": 2 * asked["number"]}}, health={"ready": True})
     listening.serve_forever()
 
@@ -9,17 +14,24 @@ sentence}. `offprints.together` answers in one pass what came in while the last 
 
 from __future__ import annotations
 
+import io
 import json
+import socket
+import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import urlsplit
 
 from offprints.errors import InputError
 from offprints.together import Busy
 
 Answer = Callable[[dict[str, Any]], dict[str, Any]]
-_SECONDS = 10.0  # that a client may take to send its request
+_SECONDS = 10.0  # that a client may take to send all of its request, or to take all of the answer
+_CONNECTIONS = 256  # at once; each has a thread
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass
@@ -67,10 +79,22 @@ def json_server(
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        timeout = _SECONDS
+
+        def setup(self) -> None:
+            super().setup()
+            self.sent = _Sent(self.connection)
+            self.rfile = io.BufferedReader(self.sent)
+
+        def handle_one_request(self) -> None:
+            self.sent.end = time.monotonic() + _SECONDS
+            super().handle_one_request()
 
         def do_GET(self) -> None:
-            if self.path == "/" and page is not None:
+            if not self._is_ours():
+                self._refuse(
+                    403, "this server answers to the name of this machine alone, and to no other site"
+                )
+            elif self.path == "/" and page is not None:
                 self._send(200, page().encode(), "text/html; charset=utf-8")
             elif self.path == "/health":
                 self._send_json(200, health)
@@ -79,14 +103,25 @@ def json_server(
 
         def do_POST(self) -> None:
             answer, length = posts.get(self.path), self.headers.get("Content-Length", "")
-            if answer is None:
+            if not self._is_ours():
+                self._refuse(
+                    403, "this server answers to the name of this machine alone, and to no other site"
+                )
+            elif answer is None:
                 self._refuse(404, f"no {self.path}; {nothing}")
-            elif not (length.isascii() and length.isdecimal()):
+            elif "Transfer-Encoding" in self.headers or not (length.isascii() and length.isdecimal()):
                 self._refuse(411, "a request needs its Content-Length")
             elif int(length) > body:
                 self._refuse(413, f"the request has {length} bytes, more than {body}")
             else:
                 self._send_json(*_answered(answer, self.rfile.read(int(length))))
+
+        def _is_ours(self) -> bool:
+            """Whether Host and Origin, where they are sent, name this machine; away from loopback, whoever set the address knows the names."""
+            names = [f"//{name}" for name in self.headers.get_all("Host", [])] + self.headers.get_all(
+                "Origin", []
+            )
+            return host not in _LOOPBACK or all(_name(one) in _LOOPBACK for one in names)
 
         def _refuse(self, status: int, why: str) -> None:
             self.close_connection = True  # what it sent was not read, so the connection cannot go on
@@ -97,6 +132,7 @@ def json_server(
             self._send(status, json.dumps(content, allow_nan=False).encode(), "application/json")
 
         def _send(self, status: int, content: bytes, kind: str) -> None:
+            self.connection.settimeout(_SECONDS)
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(content)))
@@ -111,9 +147,54 @@ def json_server(
             """Requests are not logged: what is in them may be private."""
 
     try:
-        return ThreadingHTTPServer((host, port), Handler)
+        return _Server((host, port), Handler)
     except (OSError, OverflowError) as error:
         raise InputError(f"cannot listen on {host}:{port}: {error}") from error
+
+
+class _Server(ThreadingHTTPServer):
+    """Closes what comes in while as many connections as are allowed are open."""
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self.free = threading.BoundedSemaphore(_CONNECTIONS)
+        super().__init__(address, handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if self.free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self.free.release()
+
+
+class _Sent(io.RawIOBase):
+    """What a client sends, until the end of its time: a timeout of the socket alone would begin anew with every byte."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection, self.end = connection, 0.0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        left = self.end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the request took too long")
+        self.connection.settimeout(left)
+        return self.connection.recv_into(buffer)
+
+
+def _name(address: str) -> str | None:
+    """The host of an address, in lower case and without its port; None where there is none."""
+    try:
+        return urlsplit(address).hostname
+    except ValueError:
+        return None
 
 
 def _answered(answer: Answer, body: bytes) -> tuple[int, Mapping[str, Any]]:
