@@ -174,6 +174,14 @@ def isolation(session: nox.Session) -> None:
 
 
 @nox.session
+def licences(session: nox.Session) -> None:
+    """The page of licences, from an environment with every package and what the tests need."""
+    wanted = [argument for package in PACKAGES for argument in ("-e", f"./{folder(package)}[test]")]
+    get(session, "-e", "./shared[test]", *wanted, "packaging")
+    session.run("python", "tools/licences.py")
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """The documentation site in .site/; `-- serve` shows it while you write."""
     install(session, "shared", "mkdocs-material", "mkdocstrings[python]", "ruff")  # ruff sets the signatures
