@@ -168,6 +168,8 @@ def test_the_traceback_of_a_user_error_can_be_asked_for(demo: Demo, monkeypatch:
 def test_a_full_disk_is_a_user_error_and_a_broken_pipe_is_not() -> None:
     full = OSError(errno.ENOSPC, "No space left on device", "runs/x")
     assert "runs/x: No space left" in (message_for(full, "demo_app", RunConfig) or "")
+    there = FileExistsError(errno.EEXIST, "File exists", "out")
+    assert message_for(there, "demo_app", RunConfig) == "out is a file where a folder should be"
     assert message_for(OSError(errno.EPIPE, "Broken pipe"), "demo_app", RunConfig) is None
     assert message_for(ValueError("ours"), "demo_app", RunConfig) is None
 

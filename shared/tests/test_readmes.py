@@ -8,7 +8,7 @@ import pytest
 
 from offprints.app import Command
 from offprints.errors import InputError
-from offprints.readmes import alternatives, check_command_lines, command_lines, run_python
+from offprints.readmes import alternatives, check_command_lines, command_lines, run_python, unexplained
 
 README = """
 # A package
@@ -113,6 +113,7 @@ def test_every_run_of_every_line_is_composed(readme: Path, main: Command) -> Non
     ("line", "message"),
     [
         ("model.dmi=5", "did you mean model.dim"),
+        ("model.x=5", r"did you mean model\.(dim|rate)\?"),  # and not `model`, which has no x either
         ("steps=many", "could not be converted"),
         ("experiment=fats", "did you mean fast"),
         ("task=trian", "did you mean train"),
@@ -125,3 +126,9 @@ def test_a_line_that_the_command_line_would_refuse_is_refused(
     readme.write_text(README.replace("model.dim=5", line))
     with pytest.raises(InputError, match=message):
         check_command_lines(readme, main)
+
+
+def test_an_option_without_a_word_of_help_is_found(main: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert unexplained(main) == []
+    monkeypatch.setattr(main.config, "__doc__", main.config.__doc__.replace("pause: seconds", "paws: seconds"))
+    assert unexplained(main) == ["pause=0.0"]

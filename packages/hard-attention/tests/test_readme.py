@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from offprints.readmes import check_command_lines, run_python
+from offprints.readmes import check_command_lines, run_python, unexplained
 
 from hard_attention.cli import main
 
@@ -24,6 +24,10 @@ def test_the_api_can_be_pasted(tmp_path):
 
 def test_every_command_line_is_read():
     assert check_command_lines(README, main) >= 12
+
+
+def test_every_line_of_the_help_says_something():
+    assert unexplained(main) == []
 
 
 def test_the_table_of_formulas_reads():

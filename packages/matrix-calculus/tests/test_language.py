@@ -162,3 +162,9 @@ def test_a_symbol_may_be_called_like_a_keyword_or_a_library():
         "sum(np .* lambda .* t0)", "lambda", {"np": "vector(n)", "lambda": "vector(n)", "t0": "vector(n)"}
     )
     assert found.check().holds
+
+
+def test_a_variable_that_does_not_occur_is_named():
+    said = "Q does not occur in the expression: its derivative is 0 everywhere"
+    assert said in derive("A*B", "Q").notes
+    assert not any("occur" in note for note in derive("A*B", "A").notes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from offprints.readmes import alternatives, command_lines, run_python
+from offprints.readmes import alternatives, command_lines, run_python, unexplained
 
 from matrix_calculus.cli import as_typed, script
 
@@ -23,3 +23,7 @@ def test_every_command_line_is_read():
     for words in lines:
         for options in alternatives(words):
             script.compose(as_typed(options))
+
+
+def test_every_line_of_the_help_says_something():
+    assert unexplained(script) == []

@@ -326,3 +326,11 @@ def test_arrays_that_do_not_fit_are_one_message(
         read_splits(tmp_path / "t.npz")
     with pytest.raises(MissingFile, match="no file"):
         read_splits(tmp_path / "none.npz")
+
+
+def test_an_unknown_data_set_is_answered_with_each_known_one_once():
+    with pytest.raises(InputError) as raised:
+        load("digit")
+    assert "did you mean digits?" in str(raised.value)
+    assert str(raised.value).count("fashion-mnist") == 1
+    assert ".csv" in str(raised.value)

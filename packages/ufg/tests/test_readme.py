@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from offprints.readmes import check_command_lines, run_python
+from offprints.readmes import check_command_lines, run_python, unexplained
 
 from ufg.cli import main
 
@@ -23,3 +23,7 @@ def test_the_api_can_be_pasted(tmp_path):
 
 def test_every_command_line_is_read():
     assert check_command_lines(README, main) >= 14
+
+
+def test_every_line_of_the_help_says_something():
+    assert unexplained(main) == []

@@ -1,7 +1,8 @@
-"""What a README shows, for the tests that hold a package to it: Python run as it stands, command lines read as a shell reads them.
+"""What a README and --help show, for the tests that hold a package to it: Python run as it stands, command lines read as a shell does.
 
 shown = run_python(README, tmp_path)  # the names that the blocks leave, to be looked at
 check_command_lines(README, main)  # raises InputError as the command line would say it
+    assert not unexplained(main)
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from offprints import usage
 from offprints.app import Command
 
 
@@ -61,6 +63,17 @@ def check_command_lines(readme: Path, main: Command[Any]) -> int:
     for options in runs:
         main.compose(options)
     return len(runs)
+
+
+def unexplained(main: Command[Any]) -> list[str]:
+    """The tasks, experiments and options of which --help shows the name and no word more.
+
+    Args:
+        main: the script.
+    """
+    main.compose([])  # makes the options known to Hydra
+    sections = usage.sections(main.package, main.config, main.tasks)
+    return [name for rows in sections.values() for name, meaning in rows.items() if not meaning]
 
 
 def command_lines(readme: Path, main: Command[Any]) -> list[list[str]]:

@@ -38,19 +38,35 @@ def show(
         summary: one line about the package.
         screen: where to print.
     """
-    groups = config_groups(package)
     screen.print(Text.assemble((f"{slug} {version}", "bold"), f"  {summary}"))
     screen.print(f"\nUsage: {slug} [option=value ...]      {slug} -m seed=1,2,3 runs a sweep", markup=False)
-    _section(screen, "Tasks (task=...)", {name: _first_line(function) for name, function in tasks.items()})
-    _section(screen, "Experiments (experiment=...)", groups.pop("experiment", {}))
-    _section(screen, "Config groups", {f"{group}=": ", ".join(choices) for group, choices in groups.items()})
-    _section(screen, "Options", dict(_options(package, config)))
+    for title, rows in sections(package, config, tasks).items():
+        _section(screen, title, rows)
     screen.print(
         "\nresume=<run directory> goes on with an interrupted run; --cfg job shows the config that options make; "
         "--hydra-help tells of Hydra's own options.",
         markup=False,
         highlight=False,
     )
+
+
+def sections(
+    package: str, config: type, tasks: Mapping[str, Callable[..., Any]]
+) -> dict[str, dict[str, str]]:
+    """What the help lists: title -> name -> meaning, "" where nobody wrote one.
+
+    Args:
+        package: import name.
+        config: its typed config.
+        tasks: name -> function.
+    """
+    groups = config_groups(package)
+    return {
+        "Tasks (task=...)": {name: _first_line(function) for name, function in tasks.items()},
+        "Experiments (experiment=...)": groups.pop("experiment", {}),
+        "Config groups": {f"{group}=": ", ".join(choices) for group, choices in groups.items()},
+        "Options": dict(_options(package, config)),
+    }
 
 
 def _section(screen: Console, title: str, rows: Mapping[str, str]) -> None:

@@ -103,6 +103,8 @@ def _composition_message(error: HydraException, package: str, config: type) -> s
 
 def _file_message(error: OSError) -> str:
     reason = error.strerror or str(error)
+    if isinstance(error, (FileExistsError, NotADirectoryError)):
+        return f"{error.filename} is a file where a folder should be"
     if error.errno in _DISK or isinstance(error, PermissionError):
         place = error.filename or os.getcwd()
         return f"cannot write or read {place}: {reason}"
@@ -128,4 +130,5 @@ def _nearby(key: str, names: list[str]) -> list[str]:
     siblings = [name for name in names if name.rpartition(".")[0] == parent]
     near = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
     same = [name for name in names if name.rpartition(".")[2] == key.rpartition(".")[2]]
-    return [*(siblings or [name for name in names if "." not in name]), *near, *same]
+    found = [*(siblings or [name for name in names if "." not in name]), *near, *same]
+    return [name for name in found if name != parent]  # `model` is no correction of `model.dmi`

@@ -25,7 +25,22 @@ class DatasetConfig:
 
 @dataclass
 class ModelConfig:
-    """Which model; options that a model has not are left at null and refused otherwise."""
+    """Which model; options that a model has not are left at null and refused otherwise.
+
+    Attributes:
+        name: conve, distmult or complex.
+        dim: size of an embedding.
+        shape: [height, width] of an embedding as a picture; null is about twice as high as wide.
+        channels: number of filters.
+        kernel: side of a square filter.
+        input_dropout: on the embeddings of the query.
+        feature_dropout: drops whole feature maps.
+        hidden_dropout: on the projection.
+        conv_bias: bias of the filters.
+        entity_bias: one number for each entity, added to its score.
+        stacking: rows (the paper), interleaved, or flat, the one-dimensional control.
+        reciprocal: ask for heads by relations of their own; false for the published DistMult and ComplEx.
+    """
 
     name: str = "conve"
     dim: int = 200
@@ -63,6 +78,9 @@ class PredictConfig:
     """What to predict: the tails of (head, relation, ?) or the heads of (?, relation, tail).
 
     Attributes:
+        head: name of the head; null asks for heads.
+        relation: name of the relation.
+        tail: name of the tail; null asks for tails.
         k: number of answers.
         filtered: leave out known facts, to see new ones only.
     """
@@ -76,7 +94,12 @@ class PredictConfig:
 
 @dataclass
 class ExportConfig:
-    """Where to and in which form: npz, parquet or program (torch.export)."""
+    """Where to and in which form.
+
+    Attributes:
+        format: npz, parquet or program (torch.export).
+        path: of the file; null puts it into the directory of the run.
+    """
 
     format: str = "npz"
     path: str | None = None
@@ -84,7 +107,17 @@ class ExportConfig:
 
 @dataclass
 class InverseConfig:
-    """The inverse-relation rule model; see conve.InverseModel."""
+    """The inverse-relation rule model; see conve.InverseModel.
+
+    Attributes:
+        threshold: share of reversed pairs from which on two relations are inverse; "paper" for its formula, or a number.
+        rule: "or" asks for the share of either relation (the paper), "and" for both.
+        min_support: pairs that must be found in both directions.
+        misses: where an answer that no rule gives is placed: "reference" anywhere, "strict" below the answers of rules.
+        all_rules: apply every rule and not only the last match of each relation.
+        use_valid: reverse the facts of the validation split too, as published.
+        draw_seed: of the random places, as published.
+    """
 
     threshold: Any = "paper"
     rule: str = "or"

@@ -149,6 +149,8 @@ class Derivation:
         found = [f"{self.layout} layout: {_LAYOUT_SAYS[self.layout]}"] if self.kind == "derivative" else []
         for name in self.reading.guessed:
             found.append(f"{name} was not declared and is read as a {self.reading.symbols[name]}")
+        if self.wrt not in self.value.symbols:
+            found.append(f"{self.wrt} does not occur in the expression: its derivative is 0 everywhere")
         structure = self.reading.structures.get(self.wrt)
         if structure == "symmetric" and self.kind in ("derivative", "hessian"):
             found.append(_SYMMETRIC_SAYS[self.symmetric].format(self.wrt))

@@ -207,9 +207,7 @@ def load(name: str, root: str | Path | None = None) -> DataSplits:
         return read_splits(name)
     found = next((dataset for dataset in DATASETS if dataset.name == name), None)
     if found is None:
-        raise InputError(
-            f"{name!r} is no data set{closest(name, NAMES)}: one of {', '.join(NAMES)}, or an .npz, .csv or .tsv file"
-        )
+        raise InputError(f"{name!r} is no data set{closest(name, [*NAMES, 'or an .npz, .csv or .tsv file'])}")
     return found.load(root)
 
 

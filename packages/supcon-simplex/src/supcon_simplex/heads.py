@@ -228,7 +228,7 @@ def build_head(
     if name == "sc":
         return SupConHead(features, num_classes, temperature)
     if name not in HEADS:
-        raise InputError(f"head {name!r} is unknown{closest(name, HEADS)}: one of {', '.join(HEADS)}")
+        raise InputError(f"head {name!r} is unknown{closest(name, HEADS)}")
     return CrossEntropyHead(
         features,
         num_classes,

@@ -86,9 +86,7 @@ def build_encoder(
         InputError: there is no such network, or it does not take such inputs.
     """
     if network not in NETWORKS:
-        raise InputError(
-            f"network {network!r} is unknown{closest(network, NETWORKS)}: one of {', '.join(NETWORKS)}"
-        )
+        raise InputError(f"network {network!r} is unknown{closest(network, NETWORKS)}")
     if features < 1 or projection < 0 or not widths or min(widths) < 1:
         raise InputError(
             f"features={features}, projection={projection} and widths={list(widths)} have to be positive"

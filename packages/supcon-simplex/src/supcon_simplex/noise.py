@@ -58,7 +58,7 @@ def add_noise(
         raise InputError(f"labels have to be a list of integers, not {given.dtype} of shape {given.shape}")
     classes = int(given.max(initial=-1)) + 1 if num_classes is None else num_classes
     if kind not in NOISES:
-        raise InputError(f"noise {kind!r} is unknown{closest(kind, NOISES)}: one of {', '.join(NOISES)}")
+        raise InputError(f"noise {kind!r} is unknown{closest(kind, NOISES)}")
     if not 0 <= share <= 1:
         raise InputError(f"the share of noisy labels is {share}, but has to be in [0, 1]")
     if classes < 2:
