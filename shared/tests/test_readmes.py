@@ -130,5 +130,7 @@ def test_a_line_that_the_command_line_would_refuse_is_refused(
 
 def test_an_option_without_a_word_of_help_is_found(main: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     assert unexplained(main) == []
-    monkeypatch.setattr(main.config, "__doc__", main.config.__doc__.replace("pause: seconds", "paws: seconds"))
+    monkeypatch.setattr(
+        main.config, "__doc__", main.config.__doc__.replace("pause: seconds", "paws: seconds")
+    )
     assert unexplained(main) == ["pause=0.0"]
