@@ -65,7 +65,7 @@ def tests_with(session: nox.Session, package: str, extra: str) -> None:
 
 
 @nox.session
-@each_package
+@each_distribution
 def full(session: nox.Session, package: str) -> None:
     """The tests of a package that have a larger size, at that size: what its [tool.offprints] full gives pytest, run after run."""
     runs = pyproject(package).get("tool", {}).get("offprints", {}).get("full", [])

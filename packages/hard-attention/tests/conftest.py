@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from offprints.fuzzing import fuzz, pytest_addoption
 from offprints.testing import data_folder, one_thread, recorded_cases
 
-__all__ = ["one_thread"]
+__all__ = ["fuzz", "one_thread", "pytest_addoption"]
 
 settings.register_profile("offprints", deadline=None, max_examples=25)  # a test states a fact, not a time
 settings.load_profile("offprints")

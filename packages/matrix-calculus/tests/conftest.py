@@ -7,17 +7,20 @@ from threading import Thread
 import pytest
 from hypothesis import settings
 
+from offprints import fuzzing
+from offprints.fuzzing import fuzz
 from offprints.testing import one_thread
 
 from matrix_calculus.web import server
 
-__all__ = ["one_thread"]
+__all__ = ["fuzz", "one_thread"]
 
 settings.register_profile("offprints", deadline=None)  # a test states a fact, not a time
 settings.load_profile("offprints")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    fuzzing.pytest_addoption(parser)
     parser.addoption(
         "--expressions",
         type=int,

@@ -9,7 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from offprints import fuzzing
+from offprints.fuzzing import fuzz
 from offprints.testing import recorded_file
+
+__all__ = ["fuzz"]
 
 settings.register_profile("offprints", deadline=None)  # a test states a fact, not a time
 settings.load_profile("offprints")
@@ -23,6 +27,7 @@ def recorded_json() -> Callable[[str], Any]:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How many random problems are held to all of their plans: 5,000 with `nox -s "full(sky-broker)"`."""
+    fuzzing.pytest_addoption(parser)
     parser.addoption(
         "--instances", type=int, default=150, help="random placement problems to solve by brute force"
     )

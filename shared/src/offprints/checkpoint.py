@@ -18,7 +18,6 @@ import errno
 import hashlib
 import json
 import logging
-import pickle
 import random
 import shutil
 import zipfile
@@ -33,6 +32,7 @@ import torch
 
 from offprints.atomic import atomic_write
 from offprints.errors import InputError
+from offprints.unpack import DAMAGE
 
 FORMAT = 1
 _log = logging.getLogger(__name__)
@@ -217,12 +217,18 @@ def load(path: Path | str, kind: str, fingerprint: str | None = None) -> Checkpo
     _verify_zip(path)
     try:
         payload = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # what a damaged program of a pickle may end with is not a short list
         raise CheckpointError(
             f"{path} is not an Offprints checkpoint: it holds more than tensors and plain values, and is not loaded"
         ) from error
     if not isinstance(payload, dict) or "offprints_checkpoint" not in payload:
         raise CheckpointError(f"{path} is a torch file but not an Offprints checkpoint")
+    if not _is_complete(payload):
+        raise CheckpointError(
+            f"{path} is not a whole Offprints checkpoint: a part is missing or of another kind"
+        )
     if payload["offprints_checkpoint"] != FORMAT:
         raise CheckpointError(
             f"{path} has checkpoint format {payload['offprints_checkpoint']}; this version reads format {FORMAT}"
@@ -302,12 +308,23 @@ def set_rng_state(
             generator.bit_generator.state = _numpy_numbers(saved)
 
 
+def _is_complete(payload: Mapping[str, Any]) -> bool:
+    kinds: dict[str, type | tuple[type, ...]] = {
+        "kind": str,
+        "fingerprint": str,
+        "step": int,
+        "metric": (float, type(None)),
+        "state": dict,
+    }
+    return all(name in payload and isinstance(payload[name], kind) for name, kind in kinds.items())
+
+
 def _verify_zip(path: Path) -> None:
     # torch.load maps tensors without looking at the checksums, so a flipped byte would go into the weights unseen.
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
-    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as error:
+    except (*DAMAGE, RuntimeError, NotImplementedError, OSError, ValueError) as error:
         raise CheckpointError(f"{path} is truncated, damaged or not a checkpoint ({error})") from error
     if damaged is not None:
         raise CheckpointError(f"{path} is damaged: the checksum of its part {damaged!r} does not match")

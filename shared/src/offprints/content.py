@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 import functools
 import gzip
 import hashlib
+import io
+import json
 import os
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
-from offprints.errors import CorruptFile, UnsafeArchive
+from offprints.errors import CorruptFile, InputError, MalformedLine, MissingFile, UnsafeArchive
 from offprints.unpack import CHUNK, UNPACKED_LIMIT
 
 
@@ -49,6 +54,88 @@ def read_content(path: Path, name: str, declared_size: int | None = None) -> Con
     """
     status = path.stat()
     return _digest(path.absolute(), name, declared_size, (status.st_ino, status.st_size, status.st_mtime_ns))
+
+
+@contextmanager
+def unpacking(path: Path) -> Iterator[None]:
+    """Say of which file it is that unpacking gzip failed.
+
+    Raises:
+        CorruptFile: the block found a truncated or damaged gzip file.
+    """
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise CorruptFile(f"{path}: truncated or damaged gzip file ({error})") from error
+
+
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8, plain or, by its name, gzip.
+
+    Raises:
+        MissingFile: there is no such file.
+        CorruptFile: it is a truncated or damaged gzip file.
+        MalformedLine: a line is not UTF-8.
+    """
+    try:
+        with unpacking(path):
+            raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except FileNotFoundError:
+        raise MissingFile(f"no file {path}") from None
+    return decoded(raw, path)
+
+
+def decoded(raw: bytes, path: str | Path) -> str:
+    """The text of bytes in UTF-8.
+
+    Args:
+        raw: content of a file.
+        path: of the file, for messages.
+
+    Raises:
+        MalformedLine: a line is not UTF-8.
+    """
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise MalformedLine(path, line, f"not UTF-8 at byte {error.start}") from None
+
+
+def parse_json(text: str | bytes, name: str | Path) -> Any:
+    """What a JSON text says.
+
+    Args:
+        text: of a file or request.
+        name: of it, for messages.
+
+    Raises:
+        InputError: it is no JSON, or nested too deep.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{name}: this is no JSON: {error}") from error
+
+
+def csv_rows(text: str, path: str | Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
+    """The rows of a CSV text that are not empty, each with the number of the line that it ends in.
+
+    Args:
+        text: of the file.
+        path: of the file, for messages.
+        delimiter: between fields.
+
+    Raises:
+        MalformedLine: a field is longer than csv allows, or a row cannot be read.
+    """
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    try:
+        for row in rows:
+            if row:
+                yield rows.line_num, row
+    except csv.Error as error:
+        raise MalformedLine(path, rows.line_num, str(error)) from error
 
 
 def install(path: Path, folder: Path, name: str) -> None:

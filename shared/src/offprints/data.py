@@ -25,16 +25,11 @@ import os
 import shutil
 import tempfile
 import time
-import zipfile
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
-
-import numpy as np
-from numpy.typing import NDArray
 
 from offprints.content import Content, find, install, open_content, read_content
 from offprints.errors import (
@@ -46,6 +41,7 @@ from offprints.errors import (
     MissingFile,
     UnsafeArchive,
 )
+from offprints.npz import load_npz
 from offprints.sources import Archive, Source, Url
 
 __all__ = [
@@ -315,35 +311,6 @@ def dataset(name: str) -> Dataset:
             f"no data set is called {name!r}; " + (f"nearest: {', '.join(near)}" if near else "none is known")
         )
     return known[name]
-
-
-def load_npz(path: str | Path, names: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
-    """The arrays of an .npz file (those called `names`, or all), never unpickling.
-
-    Raises:
-        MissingFile: there is no such file.
-        DataError: it is no .npz file, holds pickled objects, or lacks one of `names`.
-        CorruptFile: it is truncated or damaged.
-    """
-    path = Path(path)
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            raise DataError(f"{path}: a single array, expected an .npz file of named arrays")
-        with loaded as arrays:
-            if absent := [name for name in names or () if name not in arrays.files]:
-                raise DataError(f"{path}: no array {', '.join(absent)} in it, only {', '.join(arrays.files)}")
-            return {name: arrays[name] for name in (arrays.files if names is None else names)}
-    except FileNotFoundError:
-        raise MissingFile(f"no file {path}") from None
-    except DataError:
-        raise
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise CorruptFile(f"{path}: truncated or damaged .npz file ({error})") from error
-    except ValueError as error:
-        raise DataError(
-            f"{path}: not a plain .npz file; pickled objects are never loaded ({error})"
-        ) from error
 
 
 def _require_relative(name: str) -> None:

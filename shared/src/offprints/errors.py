@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -46,3 +48,21 @@ class MalformedLine(DataError):
 
     def __str__(self) -> str:
         return f"{self.path}, line {self.line_number}: {self.reason}"
+
+
+@contextmanager
+def naming(place: str | Path) -> Iterator[None]:
+    """Put the name of a file before the message of an InputError that does not say where it is.
+
+    Args:
+        place: the file.
+
+    Raises:
+        InputError: the block raised one.
+    """
+    try:
+        yield
+    except InputError as error:
+        if str(place) in str(error):
+            raise
+        raise InputError(f"{place}: {error}") from error

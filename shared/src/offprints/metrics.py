@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from offprints.atomic import write_text
+from offprints.errors import InputError
 
 if TYPE_CHECKING:
     from tensorboardX import SummaryWriter
+
+
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
+_SECONDS = re.compile(r"[0-9]{1,18}(\.[0-9]+)?")
 
 
 class MetricsLog:
@@ -176,12 +182,22 @@ def read_metrics(path: Path | str) -> tuple[list[str], list[dict[str, str]]]:
 
     Raises:
         FileNotFoundError: there is no such file.
+        InputError: it is not one that a run wrote; says where.
     """
-    text = Path(path).read_text(encoding="utf-8")
-    whole = text[: text.rfind("\n") + 1]
-    rows = list(csv.DictReader(io.StringIO(whole)))
-    header = next(csv.reader(io.StringIO(whole)), [])
-    return [name for name in header if name not in ("step", "seconds")], rows
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        lines = list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1], newline="")))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} is no table of metrics: {error}") from error
+    header, *rows = lines or [["step", "seconds"]]
+    if header[:2] != ["step", "seconds"] or len(set(header)) < len(header):
+        raise InputError(f"{path}: the first line names the columns step, seconds and each metric once")
+    for number, row in enumerate(rows, 1):
+        if len(row) != len(header) or not _WHOLE.fullmatch(row[0]) or not _SECONDS.fullmatch(row[1]):
+            raise InputError(
+                f"{path}, row {number}: {row} does not give a step, seconds and {len(header) - 2} metrics"
+            )
+    return header[2:], [dict(zip(header, row, strict=True)) for row in rows]
 
 
 def _line(cells: list[str]) -> str:

@@ -8,11 +8,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from offprints import hardware
 from offprints.conf_files import config_groups, default_choice
 from offprints.errors import InputError
+from offprints.plain_yaml import read_options
 
 STORED = "overrides.yaml"
 """In a run directory: the user's options, as a list. It is written first; a directory without it holds no run."""
@@ -42,7 +44,14 @@ def resumed(overrides: Sequence[str], multirun: bool) -> tuple[list[str], Path |
     folder = Path(directory)
     stored = _read_stored(folder)
     new = {key for key, _ in keys}
-    kept = [text for text, (key, _) in zip(stored, override_keys(stored), strict=True) if key not in new]
+    try:
+        stored_keys = override_keys(stored)
+    except HydraException as error:
+        first = str(error).splitlines()[0]
+        raise InputError(
+            f"{folder / STORED} holds what is no option of the form key=value: {first}"
+        ) from error
+    kept = [text for text, (key, _) in zip(stored, stored_keys, strict=True) if key not in new]
     return [*kept, *overrides], folder
 
 
@@ -99,8 +108,8 @@ def _read_stored(folder: Path) -> list[str]:
         raise InputError(
             f"resume={folder}: it holds no {STORED}, so no run began there; start one with hydra.run.dir={folder}"
         )
-    stored = OmegaConf.to_container(OmegaConf.load(path))
-    if not isinstance(stored, list):
+    stored = OmegaConf.to_container(read_options(path))
+    if not isinstance(stored, list) or not all(isinstance(item, str) for item in stored):
         raise InputError(f"{path} is not a list of options; it was changed after the run wrote it")
     return [str(item) for item in stored]
 

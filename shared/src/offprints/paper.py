@@ -119,7 +119,10 @@ class Paper:
         """
         try:
             content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (
+            ValueError,
+            RecursionError,
+        ) as error:  # no TOML, no UTF-8, a number too long, or nested too deep
             raise InputError(f"{path}: {error}") from error
         values = []
         for number, entry in enumerate(_tables(content, "value", str(path)), 1):

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from offprints.atomic import write_text
-from offprints.errors import InputError
+from offprints.content import parse_json, read_text
+from offprints.errors import InputError, MissingFile
 from offprints.hardware import Hardware
 
 
@@ -125,7 +126,7 @@ def read_result(path: Path | str) -> RunRecord:
         InputError: it is not one; says what is wrong.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = parse_json(read_text(Path(path)), path)
         dataset = content["dataset"]
         content["metrics"] = {
             str(name): math.nan if value is None else float(value)
@@ -133,11 +134,32 @@ def read_result(path: Path | str) -> RunRecord:
         }
         content["dataset"] = None if dataset is None else DatasetRecord(**dataset)
         content["hardware"] = Hardware(**content["hardware"])
-        return RunRecord(**content)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        record = RunRecord(**content)
+        _require_kinds(record)
+        return record
+    except MissingFile:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(
             f"{path} is not a results file of Offprints: {type(error).__name__}: {error}"
         ) from error
+
+
+def _require_kinds(record: RunRecord) -> None:
+    """What tables are made of: names are text, the seed is a whole number."""
+    for name, kind in _KINDS.items():
+        value = getattr(record, name)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise TypeError(f"{name} is {value!r}")
+
+
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("package", "version", "task", "command"), str),
+    **dict.fromkeys(("experiment", "commit"), (str, type(None))),
+    **dict.fromkeys(("config", "versions", "details"), dict),
+    **dict.fromkeys(("seconds", "peak_memory_mb"), (int, float)),
+    "seed": int,
+}
 
 
 def _finite(value: Any) -> Any:

@@ -197,10 +197,15 @@ def _name(address: str) -> str | None:
         return None
 
 
+def _no_number(name: str) -> float:
+    """NaN and Infinity, which Python reads and JSON does not have."""
+    raise ValueError(f"{name} is no number")
+
+
 def _answered(answer: Answer, body: bytes) -> tuple[int, Mapping[str, Any]]:
     """Status and content for the body of a request."""
     try:
-        asked = json.loads(body)
+        asked = json.loads(body, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         return 400, {"error": f"the body is not JSON: {error}"}
     if not isinstance(asked, dict):

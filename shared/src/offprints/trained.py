@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from offprints.checkpoint import Checkpoints
 from offprints.errors import InputError, MissingFile
+from offprints.plain_yaml import read_options
 from offprints.user_errors import config_message
 
 C = TypeVar("C")
@@ -41,8 +42,10 @@ def options_of_run(directory: str | Path, kind: type[C]) -> C:
     if not path.is_file():
         raise MissingRun(f"{directory} is not the directory of a run: no config.yaml in it")
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(kind), OmegaConf.load(path))
+        merged = OmegaConf.merge(OmegaConf.structured(kind), read_options(path))
         options = OmegaConf.to_object(merged)
+    except InputError:
+        raise
     except (OmegaConfBaseException, ValueError) as error:
         raise InputError(
             f"{path} does not hold the options of such a run: {config_message(error)}"

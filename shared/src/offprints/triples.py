@@ -8,7 +8,6 @@ when train, valid and test are read in that order, so the same files give the sa
 from __future__ import annotations
 
 import difflib
-import gzip
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,8 +18,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from offprints.data import DataError, MalformedLine, MissingFile
-from offprints.errors import InputError
+from offprints.content import read_text
+from offprints.errors import InputError, MalformedLine, MissingFile
 
 Ids: TypeAlias = NDArray[np.int32]
 NamedTriple: TypeAlias = tuple[str, str, str]
@@ -352,22 +351,7 @@ def read_columns(path: Path) -> tuple[list[str], list[str], list[str]]:
         MissingFile: there is no such file.
         MalformedLine: a line has not three fields, or an empty one, or is not UTF-8.
     """
-    try:
-        raw = path.read_bytes()
-        if path.suffix == ".gz":
-            raw = gzip.decompress(raw)
-    except FileNotFoundError:
-        raise MissingFile(f"no file {path}") from None
-    except (EOFError, gzip.BadGzipFile, OSError) as error:
-        if isinstance(error, PermissionError | IsADirectoryError):
-            raise
-        raise DataError(f"{path}: not a complete gzip file ({error})") from error
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise MalformedLine(path, line, f"not UTF-8 at byte {error.start}") from None
-    text = text.replace("\r\n", "\n").removesuffix("\n")
+    text = read_text(path).replace("\r\n", "\n").removesuffix("\n")
     if not text:
         return [], [], []
     num_lines = text.count("\n") + 1

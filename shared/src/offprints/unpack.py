@@ -8,6 +8,7 @@ because such an archive is not the official one.
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import io
 import lzma
@@ -34,7 +35,7 @@ _DECOMPRESS: dict[bytes, Callable[..., Any]] = {
     b"BZh": bz2.open,
     b"\xfd7zXZ\0": lzma.open,
 }
-_DAMAGE = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile)
+DAMAGE = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile)
 
 
 def unpack(
@@ -75,10 +76,14 @@ def unpack(
                 paths[name] = into / (name + ending)
                 _copy(archive, member, paths[name])
             return paths
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise CorruptFile(f"{archive}: truncated or damaged archive ({_reason(error)})") from error
     except (RuntimeError, NotImplementedError) as error:  # zipfile: encrypted, or an unknown compression
         raise CorruptFile(f"{archive}: cannot be read ({_reason(error)})") from error
+    except OSError as error:
+        if error.errno != errno.EINVAL or error.filename is not None:
+            raise  # the disk's, not the archive's
+        raise CorruptFile(f"{archive}: damaged archive, a member begins before the file does") from error
 
 
 @dataclass(frozen=True)

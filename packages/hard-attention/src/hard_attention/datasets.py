@@ -6,18 +6,15 @@ and labels of every prefix that a study of depth in C-RASP (arXiv 2506.16055) pu
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from offprints.content import open_content
+from offprints.content import csv_rows, decoded, open_content, parse_json
 from offprints.data import DataFile, Dataset
-from offprints.errors import DataError, InputError, MalformedLine
+from offprints.errors import DataError, InputError, MalformedLine, naming
 
 from hard_attention.languages import blocks, language, languages
 
@@ -79,11 +76,11 @@ class FormalLanguages(Dataset):
         described = _described(_content(paths, "languages.json"), paths["languages.json"])
         rows: dict[str, list[tuple[str, bool]]] = {name: [] for name in described}
         path = paths["languages.tsv"]
-        reader = csv.reader(io.StringIO(_content(paths, "languages.tsv").decode()), delimiter="\t")
-        for number, row in enumerate(reader, 1):
-            if number == 1:
-                continue
-            if len(row) != 4 or row[3] not in ("0", "1") or row[0] not in rows or len(row[2]) != int(row[1]):
+        lines = csv_rows(decoded(_content(paths, "languages.tsv"), path), path, "\t")
+        next(lines, None)  # the names of the columns
+        for number, row in lines:
+            whole = len(row) == 4 and row[0] in rows and row[1] == str(len(row[2]))
+            if not whole or row[3] not in ("0", "1"):
                 raise MalformedLine(path, number, "not language, length, string and label")
             rows[row[0]].append((row[2], row[3] == "1"))
         parts = [
@@ -113,7 +110,8 @@ class AlternatingBlocks(Dataset):
         parts = []
         for name in sorted(file.name for file in self.files if file.name.endswith("_src.txt")):
             sources, targets = (
-                _content(paths, file).decode().splitlines() for file in (name, name.replace("_src", "_tgt"))
+                decoded(_content(paths, file), paths[file]).splitlines()
+                for file in (name, name.replace("_src", "_tgt"))
             )
             if len(sources) != len(targets):
                 raise DataError(f"{paths[name]}: {len(sources)} strings and {len(targets)} rows of labels")
@@ -159,12 +157,17 @@ def generated_corpus(
 
 def _described(text: bytes, path: Path) -> dict[str, tuple[str, str]]:
     """Name -> alphabet and formula; five languages were recorded without one, and this package has its own for them."""
+    entries = parse_json(text, path)
     try:
-        return {
-            str(e["name"]): (str(e["sigma"]), e["formula"] or language(e["name"]).formula)
-            for e in json.loads(text)
-        }
-    except (ValueError, KeyError, TypeError) as error:
+        with naming(path):
+            found = {
+                str(e["name"]): (str(e["sigma"]), e["formula"] or language(e["name"]).formula)
+                for e in entries
+            }
+        if wrong := [name for name, (_, formula) in found.items() if not isinstance(formula, str)]:
+            raise TypeError(f"the formula of {wrong[0]} is no text")
+        return found
+    except (KeyError, TypeError) as error:
         raise DataError(f"{path} is not a list of languages: {type(error).__name__}: {error}") from error
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offprints.atomic import atomic_write
-from offprints.errors import InputError
+from offprints.errors import InputError, naming
+from offprints.npz import load_npz
 
 from hard_attention.networks import GivenHead, GivenLayer, Network
 from hard_attention.softening import every_input
@@ -48,13 +49,11 @@ def read(path: Path) -> tuple[Network, list[Floats]]:
     Raises:
         InputError: there is no such file, it is no npz file of numbers, or an array is missing or has the wrong shape.
     """
-    try:
-        with np.load(path, allow_pickle=False) as found:
-            arrays = dict(found)
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file") from None
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is not an npz file of numbers: {error}") from error
+    with naming(path):
+        return _read(load_npz(path), path)
+
+
+def _read(arrays: Mapping[str, NDArray[Any]], path: Path) -> tuple[Network, list[Floats]]:
     layers: list[GivenLayer] = []
     while f"layer{len(layers)}_w1" in arrays:
         prefix = f"layer{len(layers)}"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from offprints.atomic import write_text
+from offprints.content import parse_json, read_text
 from offprints.errors import InputError
 
 from matrix_calculus import printing
@@ -100,10 +101,10 @@ class Progress:
         if not path.exists():
             return cls(path, {}, [])
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = parse_json(read_text(path), path)
             tries = {int(number): int(count) for number, count in content["tries"].items()}
             return cls(path, tries, [int(number) for number in content["solved"]])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise InputError(f"{path} is not a file of practice: {error!r}") from error
 
     def record(self, exercise: Exercise, verdict: Verdict) -> None:

@@ -157,13 +157,19 @@ def times_size(*sizes: Size) -> Size:
     return "*".join([*([str(numbers)] if numbers != 1 else []), *names])
 
 
+_MOST_FACTORS = 15
+
+
 def _size(name: str, text: str) -> Size:
     if "*" in text:
+        if text.count("*") > _MOST_FACTORS:
+            raise InputError(f"{name}: a size is a product of {_MOST_FACTORS + 1} factors at most")
         return times_size(*(_size(name, one.strip()) for one in text.split("*")))
     if text.isascii() and text.isdecimal():
-        if not 1 <= int(text[:9]) <= 10**6:
+        digits = text.lstrip("0")
+        if not digits or len(digits) > 7 or int(digits) > 10**6:
             raise InputError(f"{name}: the size {text[:20]} is not between 1 and 1,000,000")
-        return int(text)
+        return int(digits)
     if not text.isidentifier() or len(text) > 20:
         raise InputError(f"{name}: the size {text[:30]!r} is neither a number nor a short name")
     return text

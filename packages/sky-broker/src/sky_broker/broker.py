@@ -15,7 +15,7 @@ import hashlib
 import json
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -284,13 +284,13 @@ class Broker:
 
     def _fixed(self, settled: tuple[str, ...]) -> dict[str, Offer]:
         return {
-            name: Offer(**offer)
+            name: kept_offer(offer, self.state.path)
             for name, (status, offer, _) in self.state.tasks().items()
             if status in settled
         }
 
     def _offer(self, name: str) -> Offer:
-        return Offer(**self.state.tasks()[name][1])
+        return kept_offer(self.state.tasks()[name][1], self.state.path)
 
     def _residency(self, text: str) -> frozenset[str] | None:
         if text in self.job.datasets:
@@ -323,6 +323,30 @@ def _mark(job: Job) -> str:
     ]
     data = sorted((name, item.location, item.gb) for name, item in job.datasets.items())
     return hashlib.sha256(json.dumps([job.name, tasks, data]).encode()).hexdigest()
+
+
+def kept_offer(kept: Mapping[str, Any], path: Path) -> Offer:
+    """The offer that a state keeps.
+
+    Args:
+        kept: its fields.
+        path: of the state, for messages.
+
+    Raises:
+        InputError: a field is missing or of another kind.
+    """
+    whole = kept.keys() == _OFFER.keys()
+    if not whole or not all(isinstance(kept[name], kind) for name, kind in _OFFER.items()):
+        raise InputError(f"{path} is damaged: {dict(kept)} is no offer")
+    return Offer(**kept)
+
+
+_OFFER: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("location", "zone", "instance_type", "accelerator"), str),
+    **dict.fromkeys(("count", "vcpus", "memory_gib", "usd_per_hour"), (int, float)),
+    "spot": bool,
+}
+"""The fields of an offer in JSON."""
 
 
 def _offers(plan: Plan) -> dict[str, tuple[str, float]]:

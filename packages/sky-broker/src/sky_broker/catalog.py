@@ -8,6 +8,7 @@ A catalog is an Arrow table in the order of accelerator and count, so that a que
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -370,7 +371,10 @@ def parse_at_least(text: str | float) -> tuple[float, bool]:
     found = _AT_LEAST.match(str(text))
     if found is None or isinstance(text, bool):
         raise InputError(f"{text!r} is no number such as 8, or 8+ for at least 8")
-    return float(found[1]), bool(found[2])
+    amount = float(found[1])
+    if math.isinf(amount):
+        raise InputError(f"{text!r} is a number without end")
+    return amount, bool(found[2])
 
 
 def _chunk(table: pa.Table, name: str) -> pa.Array:

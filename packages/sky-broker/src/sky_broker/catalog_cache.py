@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from offprints.atomic import atomic_write, write_text
 
-from sky_broker.catalog_build import build_table
+from sky_broker.catalog_build import NAMES, NUMBERS, build_table, report_of
 from sky_broker.catalog_csv import read_csv
 
 _FORMAT = 1  # counts up when a table is built differently
@@ -77,7 +77,7 @@ def _mark(path: Path) -> str:
 def _seen(folder: Path, mark: str) -> str | None:
     try:
         return (folder / f"{mark}.sha256").read_text(encoding="ascii")
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return None
 
 
@@ -90,7 +90,12 @@ def _mapped(path: Path) -> pa.Table | None:
     if not os.path.exists(path):  # noqa: PTH110 - pathlib asks the system twice
         return None
     try:
-        return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-    except (pa.ArrowInvalid, OSError) as error:
+        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        table.validate(full=True)  # a code outside its dictionary would be read from other memory
+        if tuple(table.column_names) != NAMES + NUMBERS:
+            raise pa.ArrowInvalid(f"its columns are {', '.join(table.column_names)}")
+        report_of(table)
+        return table
+    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
         log.warning("%s is damaged and is made anew: %s", path, error)
         return None

@@ -18,6 +18,7 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
+from offprints.content import decoded, unpacking
 from offprints.errors import InputError, MalformedLine
 from offprints.user_errors import closest
 
@@ -68,8 +69,9 @@ def read_csv(path: Path) -> CsvFile:
         MalformedLine: a row has too few fields, or too many that cannot be told apart; a number does not read.
         InputError: a column is missing, or the file is empty.
         FileNotFoundError: there is no such file.
+        CorruptFile: a gzip file is truncated or damaged.
     """
-    with _opened(path) as stream:
+    with unpacking(path), _opened(path) as stream:
         reader = _Reader(path, stream)
         table = reader.table()
     return CsvFile(path, table, reader.digest.hexdigest(), table.num_rows, reader.repaired)
@@ -93,7 +95,8 @@ class _Reader:
         self.digest.update(header)
         self.parsed = len(header)
         self.carriage = header.endswith(b"\r\n")
-        self.header = [name.strip().strip('"') for name in header.decode("utf-8-sig").split(",")]
+        names = decoded(header, self.path).removeprefix("\ufeff").split(",")
+        self.header = [name.strip().strip('"') for name in names]
         if header.strip() == b"":
             raise InputError(f"{self.path} is empty; its first line has to name the columns")
         absent = [name for name in COLUMNS if name not in self.header]

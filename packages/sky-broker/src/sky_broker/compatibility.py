@@ -8,13 +8,13 @@ Source: Sections 3 and 4 of the paper; the sets are written as data in embedded/
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from offprints.errors import InputError
+from offprints.content import csv_rows, read_text
+from offprints.errors import InputError, naming
 from offprints.user_errors import closest
 
 
@@ -92,7 +92,8 @@ class CompatibilitySet:
         Raises:
             InputError: a column is missing or a field is empty.
         """
-        return cls(_read(Path(path).read_text(encoding="utf-8"), str(path)))
+        with naming(path):
+            return cls(_read(read_text(Path(path)), str(path)))
 
     @property
     def interfaces(self) -> list[str]:
@@ -157,8 +158,8 @@ def _read(text: str, name: str = "compatibility.csv") -> list[Service]:
     if not lines or tuple(lines[0].split(",")) != columns:
         raise InputError(f"{name}: the columns have to be {', '.join(columns)}")
     services = []
-    for row in csv.DictReader(lines):
-        if None in row or not all(row.values()):
+    for _, row in csv_rows("\n".join(lines[1:]), name):
+        if len(row) != len(columns) or not all(row):
             raise InputError(f"{name}: {row} does not fill its {len(columns)} columns")
-        services.append(Service(**row))
+        services.append(Service(*row))
     return services

@@ -24,6 +24,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from offprints.content import read_text
 from offprints.errors import InputError
 from offprints.user_errors import closest
 
@@ -327,7 +328,7 @@ class Job:
         """
         from sky_broker.job_yaml import job_of  # the reader knows this module
 
-        return job_of(Path(path).read_text(encoding="utf-8"), str(path))
+        return job_of(read_text(Path(path)), str(path))
 
     @cached_property
     def by_name(self) -> dict[str, Task]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import csv
+import math
 from pathlib import Path
 
 import numpy as np
 
+from offprints.content import csv_rows, read_text
 from offprints.errors import InputError, MalformedLine, MissingFile
 
 from sky_broker.objects import Request
@@ -45,24 +46,32 @@ def read_requests(path: str | Path) -> tuple[list[Request], dict[str, float]]:
         raise MissingFile(f"no trace file {path}")
     requests: list[Request] = []
     sizes: dict[str, float] = {}
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file)
-        if absent := [column for column in _COLUMNS if column not in (rows.fieldnames or ())]:
-            raise InputError(f"{path}: no column {', '.join(absent)}")
-        for row in rows:
-            seconds, size = (_number(row[column], path, rows.line_num) for column in ("seconds", "gigabytes"))
-            requests.append(Request(seconds, row["kind"], row["region"], row["name"]))
-            sizes.setdefault(row["name"], size)
+    rows = csv_rows(read_text(path), path)
+    _, header = next(rows, (1, []))
+    if absent := [column for column in _COLUMNS if column not in header]:
+        raise InputError(f"{path}: no column {', '.join(absent)}")
+    for line, cells in rows:
+        if len(cells) != len(header):
+            raise MalformedLine(path, line, f"{len(cells)} fields, the header has {len(header)}")
+        row = dict(zip(header, cells, strict=True))
+        seconds, size = (_number(row[column], path, line) for column in ("seconds", "gigabytes"))
+        if row["kind"] not in ("get", "put"):
+            raise MalformedLine(path, line, f"the kind is {row['kind']!r}, neither get nor put")
+        requests.append(Request(seconds, row["kind"], row["region"], row["name"]))
+        sizes.setdefault(row["name"], size)
     if not requests:
         raise InputError(f"{path}: there is no request in it")
     return requests, sizes
 
 
-def _number(text: str | None, path: Path, line: int) -> float:
+def _number(text: str, path: Path, line: int) -> float:
     try:
-        return float(text or "")
+        number = float(text)
     except ValueError:
-        raise MalformedLine(path, line, f"{text!r} is not a number") from None
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise MalformedLine(path, line, f"{text!r} is not a number from 0 on")
+    return number
 
 
 def made_up_requests(

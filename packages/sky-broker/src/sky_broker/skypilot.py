@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from offprints.content import read_text
 from offprints.errors import InputError
 
 from sky_broker.job import Job, Output, Resources, Task, TimeSpec
@@ -116,11 +117,7 @@ def from_skypilot(
     Raises:
         InputError: a key is unknown or a value is wrong, with file, line and column; a task has no time.
     """
-    text, file = (
-        (str(source), "task.yaml")
-        if "\n" in str(source)
-        else (Path(source).read_text(encoding="utf-8"), str(source))
-    )
+    text, file = (str(source), "task.yaml") if "\n" in str(source) else (read_text(Path(source)), str(source))
     places = list(documents(text, file))
     name = file.rpartition("/")[2].partition(".")[0]
     if places and set(places[0].mapping()) <= {"name", "execution"} and len(places) > 1:

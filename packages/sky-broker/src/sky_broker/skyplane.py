@@ -7,14 +7,13 @@ that was measured twice the first row of the file counts, so that the same file 
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from offprints.content import find, open_content
+from offprints.content import csv_rows, find, read_text
 from offprints.data import DataFile, Dataset
 from offprints.errors import InputError, MalformedLine, MissingFile
 
@@ -83,29 +82,29 @@ def _read(folder: Path, name: str, columns: tuple[str, str, str, str, str]) -> d
     path = find(folder, name)
     if path is None:
         raise MissingFile(f"{folder} has no {name}, nor {name}.gz")
-    with open_content(path, name) as stream:
-        return _pairs((line.decode("utf-8") for line in stream), path, columns)
+    return _pairs(csv_rows(read_text(path), path), path, columns)
 
 
 def _pairs(
-    lines: Iterable[str], path: Path, columns: tuple[str, str, str, str, str]
+    rows: Iterator[tuple[int, list[str]]], path: Path, columns: tuple[str, str, str, str, str]
 ) -> dict[tuple[str, str], float]:
-    rows = csv.DictReader(lines)
-    absent = [column for column in columns if column not in (rows.fieldnames or ())]
+    _, header = next(rows, (1, ["none"]))
+    absent = [column for column in columns if column not in header]
     if absent:
-        raise InputError(
-            f"{path}: no column {', '.join(absent)}; it has {', '.join(rows.fieldnames or ('none',))}"
-        )
-    source, target, source_tier, target_tier, figure = columns
+        raise InputError(f"{path}: no column {', '.join(absent)}; it has {', '.join(header)}")
+    places = [header.index(column) for column in columns]
     found: dict[tuple[str, str], float] = {}
-    for row in rows:
-        if row[source_tier] != _TIER or row[target_tier] != _TIER:
+    for line, row in rows:
+        if len(row) != len(header):
+            raise MalformedLine(path, line, f"{len(row)} fields, the header has {len(header)}")
+        source, target, source_tier, target_tier, figure = (row[place] for place in places)
+        if source_tier != _TIER or target_tier != _TIER:
             continue
         try:
-            value = float(row[figure])
-        except (TypeError, ValueError):
-            raise MalformedLine(path, rows.line_num, f"{figure} is {row[figure]!r}, not a number") from None
+            value = float(figure)
+        except ValueError:
+            raise MalformedLine(path, line, f"{columns[4]} is {figure!r}, not a number") from None
         if not 0 <= value < np.inf:
-            raise MalformedLine(path, rows.line_num, f"{figure} is {value}, not a number from 0 on")
-        found.setdefault((row[source], row[target]), value)
+            raise MalformedLine(path, line, f"{columns[4]} is {value}, not a number from 0 on")
+        found.setdefault((source, target), value)
     return found

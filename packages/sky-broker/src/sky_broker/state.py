@@ -9,12 +9,13 @@ import fcntl
 import json
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from offprints.content import parse_json
 from offprints.errors import InputError
 
 _TABLES = """
@@ -103,9 +104,12 @@ class RunState:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.executescript(_TABLES)
-        except sqlite3.DatabaseError as error:
+            damage = self._db.execute("PRAGMA quick_check").fetchone()[0]
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+            damage = str(error)
+        if damage != "ok":
             self._lock.close()
-            raise InputError(f"{self.path} is no state of a run: {error}") from None
+            raise InputError(f"{self.path} is no state of a run, or a damaged one: {damage}")
 
     def close(self) -> None:
         """Let another broker have it."""
@@ -131,8 +135,8 @@ class RunState:
 
     def get(self, key: str) -> Any:
         """A value of the run; None if it is not there."""
-        row = self._db.execute("SELECT value FROM run WHERE key = ?", (key,)).fetchone()
-        return None if row is None else json.loads(row[0])
+        rows = self._rows("SELECT value FROM run WHERE key = ?", (str,), key)
+        return parse_json(rows[0][0], self.path) if rows else None
 
     def put(self, key: str, value: Any) -> None:
         """Keep a value of the run."""
@@ -145,7 +149,7 @@ class RunState:
 
     def events(self, kind: str | None = None) -> list[tuple[str, str, str]]:
         """Kind, task and detail of all events, or of one kind, in order."""
-        rows = self._db.execute("SELECT kind, task, detail FROM events ORDER BY number").fetchall()
+        rows = self._rows("SELECT kind, task, detail FROM events ORDER BY number", (str, str, str))
         return [row for row in rows if kind is None or row[0] == kind]
 
     def place(self, offers: Mapping[str, tuple[str, float]]) -> None:
@@ -159,8 +163,11 @@ class RunState:
 
     def tasks(self) -> dict[str, tuple[str, dict[str, Any], float]]:
         """Task -> status, offer and hours."""
-        rows = self._db.execute("SELECT name, status, offer, hours FROM tasks").fetchall()
-        return {name: (status, json.loads(offer), hours) for name, status, offer, hours in rows}
+        rows = self._rows("SELECT name, status, offer, hours FROM tasks", (str, str, str, float))
+        found = {name: (status, parse_json(offer, self.path), hours) for name, status, offer, hours in rows}
+        if wrong := [name for name, (_, offer, _) in found.items() if not isinstance(offer, dict)]:
+            raise InputError(f"{self.path} is damaged: the offer of task {wrong[0]!r} is none")
+        return found
 
     def set_status(self, task: str, status: str) -> None:
         """A task waits, runs or is done; what is done stays so."""
@@ -180,9 +187,10 @@ class RunState:
 
     def attempts(self, task: str | None = None) -> list[Attempt]:
         """All attempts, or those of a task, in order."""
-        rows = self._db.execute(
-            "SELECT key, task, location, status, error, began, ended FROM attempts ORDER BY rowid"
-        ).fetchall()
+        rows = self._rows(
+            "SELECT key, task, location, status, error, began, ended FROM attempts ORDER BY rowid",
+            (*(str,) * 5, float, (float, type(None))),
+        )
         return [Attempt(*row) for row in rows if task is None or row[1] == task]
 
     def add_object(self, stored: StoredObject) -> None:
@@ -192,7 +200,7 @@ class RunState:
 
     def objects(self) -> dict[str, StoredObject]:
         """Name -> data."""
-        rows = self._db.execute("SELECT name, location, sha256, bytes FROM objects").fetchall()
+        rows = self._rows("SELECT name, location, sha256, bytes FROM objects", (str, str, str, int))
         return {row[0]: StoredObject(*row) for row in rows}
 
     def block(self, location: str, reason: str) -> None:
@@ -201,6 +209,17 @@ class RunState:
 
     def blocked(self) -> list[str]:
         """The locations where nothing more is placed."""
-        return [
-            row[0] for row in self._db.execute("SELECT location FROM blocked ORDER BY location").fetchall()
-        ]
+        return [row[0] for row in self._rows("SELECT location FROM blocked ORDER BY location", (str,))]
+
+    def _rows(
+        self, query: str, kinds: Sequence[type | tuple[type, ...]], *values: str
+    ) -> list[tuple[Any, ...]]:
+        """What a query finds; SQLite itself lets any column hold anything."""
+        try:
+            rows = self._db.execute(query, values).fetchall()
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+            raise InputError(f"{self.path} is damaged: {error}") from error
+        for row in rows:
+            if not all(map(isinstance, row, kinds)):
+                raise InputError(f"{self.path} is damaged: {query} gives {row}")
+        return rows

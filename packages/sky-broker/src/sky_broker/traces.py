@@ -10,7 +10,7 @@ Source: Wu et al. 2024, "Can't Be Late: Optimizing Spot Instance Savings under D
 
 from __future__ import annotations
 
-import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offprints.content import open_content
+from offprints.content import parse_json, read_text
 from offprints.data import DataFile, Dataset
-from offprints.errors import CorruptFile, DataError, InputError, MissingFile
+from offprints.errors import DataError, InputError, MissingFile
 from offprints.user_errors import closest
 
 from sky_broker.spot import Bools
@@ -165,17 +165,13 @@ def read_trace(path: str | Path, ones: str) -> Trace:
 
     Raises:
         MissingFile: there is no such file.
+        CorruptFile: it is a truncated or damaged gzip file.
         InputError: it is no trace, or `ones` is neither word.
     """
     path = Path(path)
     if not path.is_file():
         raise MissingFile(f"no trace file {path}")
-    with open_content(path, path.name.removesuffix(".gz")) as stream:
-        try:
-            content = stream.read()
-        except (EOFError, OSError) as error:
-            raise CorruptFile(f"{path}: truncated or damaged ({error})") from error
-    return _parse(content, path.name, ones)
+    return _parse(read_text(path), path.name, ones)
 
 
 def made_up_trace(
@@ -207,17 +203,18 @@ def made_up_trace(
     return Trace(f"made up, seed {seed}", gap_seconds, nodes)
 
 
-def _parse(content: bytes, name: str, ones: str) -> Trace:
+def _parse(content: str | bytes, name: str, ones: str) -> Trace:
     if ones not in ("available", "preempted"):
         raise InputError(f"ones={ones!r}: a 1 says either 'available' or 'preempted'")
+    found: Any = parse_json(content, name)
     try:
-        found: Any = json.loads(content)
         gap, data = float(found["metadata"]["gap_seconds"]), np.array(found["data"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise InputError(
             f'{name} is no trace {{"metadata": {{"gap_seconds": ..}}, "data": [..]}}: {type(error).__name__}: {error}'
         ) from error
-    if data.ndim != 1 or not len(data) or data.dtype.kind not in "iu" or data.min() < 0 or not gap > 0:
+    counts = data.ndim == 1 and len(data) > 0 and data.dtype.kind == "i" and data.min() >= 0
+    if not counts or not 0 < gap < math.inf:
         raise InputError(f"{name}: a trace has a positive gap_seconds and a list of counts from 0 on as data")
     if ones == "preempted":
         if data.max() > 1:

@@ -9,6 +9,7 @@ from typing import TypeVar
 import yaml
 
 from offprints.errors import InputError
+from offprints.plain_yaml import require_shallow
 from offprints.user_errors import closest
 
 T = TypeVar("T")
@@ -158,9 +159,10 @@ def documents(text: str, file: str) -> Iterator[Place]:
         file: its name, for messages.
 
     Raises:
-        InputError: it is no YAML; says where.
+        InputError: it is no YAML, or nested deeper than 32 levels; says where.
     """
     try:
+        require_shallow(text, file, aliases=True)
         for node in yaml.compose_all(text, Loader=yaml.SafeLoader):
             if node is not None:
                 yield Place(node, file)
