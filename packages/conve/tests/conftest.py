@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 
+from offprints.fuzzing import fuzz, pytest_addoption
 from offprints.testing import cuda, one_thread, recorded_cases
 from offprints.triples import KnowledgeGraph
 
-__all__ = ["cuda", "one_thread"]
+__all__ = ["cuda", "fuzz", "one_thread", "pytest_addoption"]
 
 settings.register_profile("offprints", deadline=None)  # a test states a fact, not a time
 settings.load_profile("offprints")

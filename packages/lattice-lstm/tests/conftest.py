@@ -8,11 +8,12 @@ import pytest
 from hypothesis import settings
 
 from offprints.errors import MissingFile
+from offprints.fuzzing import fuzz, pytest_addoption
 from offprints.testing import cuda, one_thread, recorded_cases
 
 from lattice_lstm import Corpus, load_corpus
 
-__all__ = ["cuda", "one_thread"]
+__all__ = ["cuda", "fuzz", "one_thread", "pytest_addoption"]
 
 # A test states a fact, not a time; the slow reference is what the examples wait for.
 settings.register_profile("offprints", deadline=None, max_examples=40)

@@ -22,7 +22,8 @@ import random
 import shutil
 import zipfile
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -241,6 +242,33 @@ def load(path: Path | str, kind: str, fingerprint: str | None = None) -> Checkpo
             f"this run's is {fingerprint}. Use the options of the run that saved it"
         )
     return Checkpoint(payload["state"], payload["step"], payload["metric"])
+
+
+@contextmanager
+def fitting(path: Path | str) -> Iterator[None]:
+    """Say of a file that what it holds does not make what its kind says, whatever stumbles over it first.
+
+    Args:
+        path: that was loaded; the block makes a model, options or tables of its content.
+
+    Raises:
+        CheckpointError: a part is missing, of another kind or shape.
+    """
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        IndexError,
+        RuntimeError,
+        OverflowError,
+    ) as error:
+        reason = f"{type(error).__name__}: {str(error)[:300]}"
+        raise CheckpointError(f"{path} does not hold all that it should: {reason}") from error
 
 
 def fingerprint(**parts: object) -> str:

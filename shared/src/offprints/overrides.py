@@ -46,7 +46,7 @@ def resumed(overrides: Sequence[str], multirun: bool) -> tuple[list[str], Path |
     new = {key for key, _ in keys}
     try:
         stored_keys = override_keys(stored)
-    except HydraException as error:
+    except (HydraException, InputError) as error:
         first = str(error).splitlines()[0]
         raise InputError(
             f"{folder / STORED} holds what is no option of the form key=value: {first}"
@@ -91,10 +91,14 @@ def override_keys(overrides: Sequence[str]) -> list[tuple[str, str]]:
 
     Raises:
         OverrideParseException: an option is not in Hydra's grammar.
+        InputError: a number in it is too long.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+    except ValueError as error:  # a whole number of thousands of digits
+        raise InputError(f"cannot read the options: {error}") from error
     return [(item.key_or_group, "" if item.is_delete() else str(item.value())) for item in parsed]
 
 

@@ -331,4 +331,6 @@ def _record(kind: type[T], content: Mapping[str, Any], place: str) -> T:
         allowed = _TYPES.get(str(field.type))
         if allowed and (not isinstance(content[name], allowed) or isinstance(content[name], bool)):
             raise InputError(f"{place}: {name} is {content[name]!r}, but has to be a {field.type}")
+        if isinstance(content[name], float) and not math.isfinite(content[name]):
+            raise InputError(f"{place}: {name} is {content[name]}, which is no number of a table")
     return kind(**{key: tuple(item) if isinstance(item, list) else item for key, item in content.items()})

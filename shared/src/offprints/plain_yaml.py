@@ -33,8 +33,10 @@ def read_options(path: Path) -> DictConfig | ListConfig:
         raise InputError(f"{path}{line}: this is no YAML of options: {error.problem}") from error
     except InputError:
         raise
-    except (yaml.YAMLError, OmegaConfBaseException, ValueError) as error:
-        raise InputError(f"{path}: this is no YAML of options: {str(error).splitlines()[0]}") from error
+    # OmegaConf asserts that a text is not a single number.
+    except (yaml.YAMLError, OmegaConfBaseException, ValueError, AssertionError) as error:
+        why = (str(error) or "a single value").splitlines()[0]
+        raise InputError(f"{path}: this is no YAML of options: {why}") from error
     if not isinstance(found, (DictConfig, ListConfig)):
         raise InputError(f"{path}: one value, where a list of options or keys with values were expected")
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -151,6 +152,7 @@ def _require_kinds(record: RunRecord) -> None:
         value = getattr(record, name)
         if not isinstance(value, kind) or isinstance(value, bool):
             raise TypeError(f"{name} is {value!r}")
+    shlex.split(record.command)  # a ValueError where a quotation has no end
 
 
 _KINDS: dict[str, type | tuple[type, ...]] = {

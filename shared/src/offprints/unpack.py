@@ -76,14 +76,17 @@ def unpack(
                 paths[name] = into / (name + ending)
                 _copy(archive, member, paths[name])
             return paths
+    except DataError:
+        raise
     except DAMAGE as error:
         raise CorruptFile(f"{archive}: truncated or damaged archive ({_reason(error)})") from error
-    except (RuntimeError, NotImplementedError) as error:  # zipfile: encrypted, or an unknown compression
+    # Encrypted, of an unknown compression, without a name, with a pax number that is none or too large.
+    except (RuntimeError, NotImplementedError, IndexError, OverflowError, ValueError) as error:
         raise CorruptFile(f"{archive}: cannot be read ({_reason(error)})") from error
     except OSError as error:
-        if error.errno != errno.EINVAL or error.filename is not None:
+        if error.errno not in (None, errno.EINVAL) or error.filename is not None:
             raise  # the disk's, not the archive's
-        raise CorruptFile(f"{archive}: damaged archive, a member begins before the file does") from error
+        raise CorruptFile(f"{archive}: damaged archive ({_reason(error)})") from error
 
 
 @dataclass(frozen=True)

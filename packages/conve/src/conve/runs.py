@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, cast
 
 from offprints.atomic import write_text
 from offprints.checkpoint import Checkpoints
+from offprints.content import parse_json, read_text
 from offprints.errors import InputError
 from offprints.trained import options_of_run, weights_of_run
 from offprints.triples import KnowledgeGraph
@@ -82,8 +84,26 @@ def open_run(directory: str | Path) -> OpenedRun:
     model.load_state_dict(weights_of_run(kept))
     model.eval()
     fitted = directory / _CALIBRATION
-    calibration = Calibration(**json.loads(fitted.read_text())) if fitted.is_file() else None
+    calibration = read_calibration(fitted) if fitted.is_file() else None
     return OpenedRun(config, graph, model, calibration)
+
+
+def read_calibration(path: Path) -> Calibration:
+    """What `keep_calibration` wrote.
+
+    Raises:
+        InputError: it is something else.
+    """
+    values = parse_json(read_text(path), path)
+    names = [field.name for field in fields(Calibration)]
+    plain = isinstance(values, dict) and sorted(values) == sorted(names)
+    if not plain or not all(_is_finite(value) for value in values.values()):
+        raise InputError(f"{path} is no calibration: numbers called {', '.join(names)} were expected")
+    return Calibration(**values)
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < math.inf
 
 
 def keep_calibration(directory: Path, calibration: Calibration) -> None:

@@ -106,9 +106,13 @@ def _graph(dataset: Dataset, root: str | Path | None) -> tuple[Array, dict[str, 
 
 def _labels(dataset: Dataset, name: str, root: str | Path | None) -> list[tuple[str, str]]:
     """Object and category of each row; the columns are proxy, id and label_cateogory, which is how the file spells it."""
-    header, *lines = utf8_lines(dataset.read_bytes(name, root), f"{dataset.name}/{name}")
+    place = f"{dataset.name}/{name}"
+    header, *lines = utf8_lines(dataset.read_bytes(name, root), place) or [""]
     columns = header.split("\t")
     if missing := {"proxy", "label_cateogory"} - set(columns):
         raise DataError(f"{dataset.name}/{name}: no column {min(missing)}")
     places = columns.index("proxy"), columns.index("label_cateogory")
-    return [(fields[places[0]], fields[places[1]]) for fields in (line.split("\t") for line in lines)]
+    rows = [line.split("\t") for line in lines]
+    if short := [number for number, row in enumerate(rows, 2) if len(row) <= max(places)]:
+        raise MalformedLine(place, short[0], f"expected {len(columns)} fields")
+    return [(row[places[0]], row[places[1]]) for row in rows]

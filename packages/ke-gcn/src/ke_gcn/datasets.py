@@ -5,7 +5,6 @@ Source: the paper's statistics of its data; DBP15K is the release of JAPE (Sun, 
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from offprints.triples import KnowledgeGraph, UnknownName, Vocabulary
 
 from ke_gcn.amsterdam import AM
 from ke_gcn.freebase import FB15K
-from ke_gcn.lines import utf8_lines
+from ke_gcn.lines import integer_rows, numbered_names, utf8_lines
 from ke_gcn.pairs import AlignmentData, NamedPair
 from ke_gcn.pattern import Array
 
@@ -233,18 +232,9 @@ def read_pairs(path: Path) -> list[NamedPair]:
 
 
 def _integers(dataset: Dataset, name: str, root: str | Path | None, columns: int) -> Array:
-    text = dataset.read_bytes(name, root)
-    try:
-        array = np.loadtxt(io.BytesIO(text), np.int64, delimiter="\t", ndmin=2)
-    except ValueError as error:
-        raise DataError(f"{dataset.name}/{name}: {error}") from error
-    if array.shape[1] != columns:
-        raise DataError(f"{dataset.name}/{name}: {array.shape[1]} columns, expected {columns}")
-    return array
+    return integer_rows(dataset.read_bytes(name, root), f"{dataset.name}/{name}", columns)
 
 
 def _names(dataset: Dataset, name: str, root: str | Path | None) -> dict[int, str]:
-    lines = utf8_lines(dataset.read_bytes(name, root), f"{dataset.name}/{name}")
-    return {
-        int(number): uri.rsplit("/", 1)[-1] for number, _, uri in (line.partition("\t") for line in lines)
-    }
+    named = numbered_names(dataset.read_bytes(name, root), f"{dataset.name}/{name}")
+    return {number: uri.rsplit("/", 1)[-1] for number, uri in named.items()}

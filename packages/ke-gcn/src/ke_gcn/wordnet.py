@@ -9,7 +9,6 @@ Source: the paper's experiments on entity classification; the file is that of DH
 
 from __future__ import annotations
 
-import io
 import warnings
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
@@ -21,6 +20,7 @@ from offprints.errors import InputError
 
 from ke_gcn.datasets import WORDNET
 from ke_gcn.labelled import ClassificationData
+from ke_gcn.lines import integer_rows, numbered_names
 from ke_gcn.pattern import Array
 
 Reading: TypeAlias = Literal["unified", "bipartite", "merged"]
@@ -85,9 +85,9 @@ def load_wordnet(reading: Reading = "unified", root: str | Path | None = None) -
 
 
 def _table(name: str, root: str | Path | None) -> Array:
-    return np.loadtxt(io.BytesIO(WORDNET.read_bytes(name, root)), np.int64, delimiter="\t", ndmin=2)
+    columns = {"unified_labels.tsv": 4, "labels.tsv": 2}.get(name, 3)
+    return integer_rows(WORDNET.read_bytes(name, root), f"{WORDNET.name}/{name}", columns)
 
 
 def _names(name: str, root: str | Path | None) -> tuple[str, ...]:
-    lines = WORDNET.read_bytes(name, root).decode().splitlines()
-    return tuple(line.split("\t")[1] for line in lines)
+    return tuple(numbered_names(WORDNET.read_bytes(name, root), f"{WORDNET.name}/{name}").values())

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from offprints.content import open_content
+from offprints.content import open_content, unpacking
 from offprints.errors import DataError, InputError, MalformedLine, MissingFile
 
 from lattice_lstm.tags import (
@@ -116,13 +116,14 @@ def read_conll(
 
     Raises:
         MissingFile: there is no such file.
+        CorruptFile: a gzip file is truncated or damaged.
         MalformedLine: with the line, and what is wrong with it.
         DataError: the file holds no sentence.
     """
     path = Path(path)
     if not path.is_file():
         raise MissingFile(f"no file {path}")
-    with open_content(path, path.name.removesuffix(".gz")) as stream:
+    with unpacking(path), open_content(path, path.name.removesuffix(".gz")) as stream:
         raw = stream.read()
     return parse_conll(
         raw,

@@ -117,6 +117,12 @@ class Lexicon:
         """From what `flat` gave: code points of all words, one word after the other, digits normalised already, and their lengths."""
         offsets = np.zeros(len(lengths) + 1, np.int64)
         np.cumsum(lengths, out=offsets[1:])
+        if (
+            np.asarray(lengths).min(initial=1) < 1
+            or offsets[-1] != len(codes)
+            or codes.max(initial=0) >= _NO_CHARACTER
+        ):
+            raise InputError(f"{len(codes)} code points are not {len(lengths)} words of these lengths")
         return cls(normalise_digits=normalise_digits)._with(codes, offsets)
 
     def __len__(self) -> int:

@@ -315,7 +315,13 @@ class Tagger:
             CheckpointError: the file is damaged or something else.
         """
         state = checkpoint.load(Path(path), _KIND, "").state
+        with checkpoint.fitting(path):
+            return cls._of_state(state, device)
+
+    @classmethod
+    def _of_state(cls, state: dict[str, Any], device: torch.device | str) -> Tagger:
         options = TaggerOptions(**state["options"])
+        _require_sizes(options, state["model"])
         codes, lengths = (state["lexicon"][name].numpy() for name in ("codes", "lengths"))
         lexicon = Lexicon.of_flat(codes.astype(np.uint32), lengths, normalise_digits=options.normalise_digits)
         tagger = cls(options, lexicon, seed=state["seed"], device=device)
@@ -389,6 +395,14 @@ class Tagger:
         for one, first, last in zip(sentences, offsets[:-1], offsets[1:], strict=True):
             tags += word_tags(one, starts[first : last + 1] - starts[first])
         return np.array([number[tag] for tag in tags], np.int64)
+
+
+def _require_sizes(options: TaggerOptions, weights: dict[str, Tensor]) -> None:
+    """A network is made before its weights are put in: what no tensor of the file is as long as must not be asked for."""
+    longest = max((max(value.shape, default=1) for value in weights.values()), default=0)
+    for name in ("char_size", "word_size", "hidden_size"):
+        if not 0 < getattr(options, name) <= 4 * longest:
+            raise InputError(f"{name}={getattr(options, name)}, and the longest tensor has {longest} numbers")
 
 
 def _own_starts(batch: Batch, sentence: int) -> Ints:

@@ -17,11 +17,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from offprints.content import open_content
+from offprints.content import open_content, unpacking
 from offprints.data import load_npz
 from offprints.errors import DataError, MalformedLine, MissingFile
 
 log = logging.getLogger(__name__)
+_LAST_CODE = 0x10FFFF  # of Unicode
 _NAMED = 5  # broken lines that a message names
 
 
@@ -91,13 +92,18 @@ def read_vectors(path: str | Path) -> Vectors:
     path = Path(path)
     if path.suffix == ".npz":
         arrays = load_npz(path, ["words", "vec"])
-        return _checked([str(word) for word in arrays["words"]], arrays["vec"].astype(np.float32), path)
+        words, table = arrays["words"], arrays["vec"]
+        if words.ndim != 1 or words.dtype.kind != "U" or table.dtype.kind not in "fiu":
+            raise DataError(
+                f"{path}: words is no row of texts ({words.dtype}), or vec no numbers ({table.dtype})"
+            )
+        return _checked(_texts(words, path), table.astype(np.float32), path)
     if not path.is_file():
         raise MissingFile(f"no file {path}")
     names: list[str] = []
     rows: list[NDArray[np.float32]] = []
     broken: list[int] = []
-    with open_content(path, path.name.removesuffix(".gz")) as stream:
+    with unpacking(path), open_content(path, path.name.removesuffix(".gz")) as stream:
         for number, raw in enumerate(stream, 1):
             try:
                 fields = raw.decode().rstrip("\r\n ").split(" ")
@@ -120,6 +126,16 @@ def read_vectors(path: str | Path) -> Vectors:
     if not rows:
         raise DataError(f"{path} holds no vector")
     return _checked(names, np.stack(rows), path)
+
+
+def _texts(words: NDArray[np.str_], path: Path) -> list[str]:
+    """The words of an array, whose numbers need not be code points."""
+    codes = (
+        np.ascontiguousarray(words).view(np.uint32) if words.size and words.dtype.itemsize else np.zeros(0)
+    )
+    if codes.max(initial=0) > _LAST_CODE:
+        raise DataError(f"{path}: words holds what is no text")
+    return [str(word) for word in words]
 
 
 def _checked(names: list[str], rows: NDArray[np.float32], path: Path) -> Vectors:

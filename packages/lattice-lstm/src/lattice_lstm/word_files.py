@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from offprints.content import open_content
+from offprints.content import open_content, unpacking
 from offprints.errors import InputError, MalformedLine, MissingFile
 
 from lattice_lstm.compiled import compiled
@@ -38,6 +38,7 @@ def read_word_file(path: str | Path, format: str = "auto") -> tuple[Codes, Ints]
         InputError: there is no such format.
         MissingFile: there is no such file.
         MalformedLine: a line is no UTF-8.
+        CorruptFile: a gzip file is truncated or damaged.
     """
     if format not in FORMATS:
         raise InputError(f"format={format!r} is unknown: one of {', '.join(FORMATS)}")
@@ -64,7 +65,7 @@ def read_word_file(path: str | Path, format: str = "auto") -> tuple[Codes, Ints]
 def _blocks(path: Path) -> Iterator[str]:
     """The text in blocks of whole lines."""
     rest, line, begun = b"", 1, False
-    with open_content(path, path.name.removesuffix(".gz")) as stream:
+    with unpacking(path), open_content(path, path.name.removesuffix(".gz")) as stream:
         while True:
             read = stream.read(_BLOCK)
             block, newline, after = (rest + read).rpartition(b"\n")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from offprints.content import decoded
 from offprints.data import DataFile, Dataset
 from offprints.errors import DataError, InputError
 from offprints.triples import Vocabulary
@@ -65,13 +66,19 @@ class Benchmark(Dataset):
 
     def _facts(self, root: str | Path | None, file: str) -> Facts:
         rows = parse_rows(self.read_bytes(file, root), f"{self.name}/{file}")
-        head, relation, tail = (rows[name].to_numpy("int32") for name in ("head", "relation", "tail"))
+        try:
+            head, relation, tail = (rows[name].to_numpy("int32") for name in ("head", "relation", "tail"))
+        except (ValueError, OverflowError) as error:
+            raise DataError(f"{self.name}/{file}: an id is no number: {error}") from error
         return Facts.of(head, relation, tail, rows["confidence"].to_numpy())
 
     def _names(self, kind: str, file: str, root: str | Path | None) -> Vocabulary:
-        rows = [line.split("\t") for line in self.read_bytes(file, root).decode().splitlines()]
-        if [row[0] for row in rows] != [str(number) for number in range(len(rows))]:
+        text = decoded(self.read_bytes(file, root), f"{self.name}/{file}")
+        rows = [line.split("\t") for line in text.splitlines()]
+        if [row[:1] for row in rows] != [[str(number)] for number in range(len(rows))]:
             raise DataError(f"{self.name}/{file}: ids do not count up from 0")
+        if nameless := [row[0] for row in rows if len(row) < 2]:
+            raise DataError(f"{self.name}/{file}: {kind} {nameless[0]} has no name")
         return Vocabulary(kind, tuple(row[1] for row in rows))
 
 

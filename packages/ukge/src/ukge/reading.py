@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from offprints.data import MalformedLine, MissingFile
-from offprints.errors import CorruptFile, InputError
+from offprints.content import decoded, unpacking
+from offprints.errors import InputError, MalformedLine, MissingFile, naming
 from offprints.triples import Vocabulary
 
 from ukge.facts import Facts, Floats
@@ -81,7 +81,8 @@ def read_graph(
         raise MissingFile(f"no file or folder {path}")
     frames = {split: read_rows(file, bounded=scale == "none") for split, file in files.items()}
     where = [str(file) for file in files.values()]
-    entities, relations, parts = _numbered(list(frames.values()), where, policy, scale)
+    with naming(path):
+        entities, relations, parts = _numbered(list(frames.values()), where, policy, scale)
     if "all" in files:
         parts = split_facts(parts[0], len(entities), valid, test, seed)
     checksums = {file.name: _sha256(file) for file in files.values()}
@@ -183,21 +184,14 @@ def read_rows(path: Path, bounded: bool = True) -> pd.DataFrame:
     except FileNotFoundError:
         raise MissingFile(f"no file {path}") from None
     if path.suffix == ".gz":
-        try:
+        with unpacking(path):
             raw = gzip.decompress(raw)
-        except (EOFError, OSError) as error:
-            raise CorruptFile(f"{path}: not a complete gzip file ({error})") from error
     return parse_rows(raw, path, bounded)
 
 
 def parse_rows(raw: bytes, path: str | Path, bounded: bool = True) -> pd.DataFrame:
     """As `read_rows`, of content that is at hand; `path` names it in errors."""
-    try:
-        text = raw.decode("utf-8").replace("\r\n", "\n").removesuffix("\n")
-    except UnicodeDecodeError as error:
-        raise MalformedLine(
-            path, raw.count(b"\n", 0, error.start) + 1, f"not UTF-8 at byte {error.start}"
-        ) from None
+    text = decoded(raw, path).replace("\r\n", "\n").removesuffix("\n")
     if not text:
         raise MalformedLine(path, 1, "the file is empty; expected head<TAB>relation<TAB>tail<TAB>confidence")
     lines = text.split("\n")

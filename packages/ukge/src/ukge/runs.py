@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from offprints.atomic import write_text
 from offprints.checkpoint import Checkpoints
+from offprints.content import parse_json, read_text
 from offprints.errors import InputError
 from offprints.trained import options_of_run, weights_of_run
 
@@ -158,9 +161,32 @@ def open_run(directory: str | Path) -> OpenedRun:
     kept = Checkpoints(directory / "checkpoints", "ukge", checkpoint_fingerprint(model, graph.fingerprint))
     model.load_state_dict(weights_of_run(kept))
     fitted = directory / _CALIBRATION
-    calibration = Calibration(**json.loads(fitted.read_text())) if fitted.is_file() else Calibration()
+    calibration = read_calibration(fitted) if fitted.is_file() else Calibration()
     rules = tuple(parse_rule(text) for text in config.psl.rules)
     return OpenedRun(config, Completion(model, graph, calibration, rules))
+
+
+def read_calibration(path: Path) -> Calibration:
+    """What `keep_calibration` wrote.
+
+    Raises:
+        InputError: it is something else.
+    """
+    values = parse_json(read_text(path), path)
+    columns: list[Any] = (
+        [values.get(name) for name in ("predicted", "calibrated")] if isinstance(values, dict) else []
+    )
+    if not all(_rises(column) for column in columns) or len({len(column) for column in columns}) != 1:
+        raise InputError(
+            f"{path} is no calibration: predicted and calibrated, lists of numbers that rise, were expected"
+        )
+    return Calibration(*(tuple(map(float, column)) for column in columns))
+
+
+def _rises(column: Any) -> bool:
+    if not isinstance(column, list) or not all(type(value) in (int, float) for value in column):
+        return False
+    return len(column) > 0 and all(abs(value) < math.inf for value in column) and column == sorted(column)
 
 
 def keep_calibration(directory: Path, calibration: Calibration) -> None:
