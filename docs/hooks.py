@@ -42,6 +42,7 @@ MARKER = re.compile(
     r"^<!-- table: (\w+)(?: ([\w-]+))?(?: ([\w-]+) ([\w-]+)(?:: ([^>]+))?)? -->$", re.MULTILINE
 )
 CITE = re.compile(r"^<!-- cite: ([\w-]+) -->$", re.MULTILINE)
+UNKNOWN = re.compile(r"^<!-- [\w-]+:.*-->$", re.MULTILINE)
 FIGURE = re.compile(r"\((?:\.\./)+packages/([\w-]+)/figures/([\w.-]+)\)")
 
 
@@ -109,7 +110,10 @@ def fill(markdown: str, root: Path) -> str:
     def cited(match: re.Match[str]) -> str:
         return citation(root, match.group(1))
 
-    return fill_values(CITE.sub(cited, MARKER.sub(table, markdown)), root)
+    filled = CITE.sub(cited, MARKER.sub(table, markdown))
+    if left := UNKNOWN.search(filled):
+        raise ValueError(f"{left.group()}: there is no such marker; table and cite are")
+    return fill_values(filled, root)
 
 
 def papers(folders: Sequence[Path]) -> str:

@@ -30,8 +30,8 @@ from offprints.results import RunRecord, read_results
 
 from forms import BENCHMARK, plain
 
-# Code is matched first, and left as it is.
-MARKER = re.compile(r"(^```.*?^```|`[^`\n]+`)|\{\{\s*([^{}]*?)\s*\}\}", re.MULTILINE | re.DOTALL)
+# Code is matched first, and left as it is; braces that are no marker come last, and are an error.
+MARKER = re.compile(r"(^```.*?^```|`[^`\n]+`)|\{\{\s*([^{}]*?)\s*\}\}|\{\{|\}\}", re.MULTILINE | re.DOTALL)
 TIMES = {"minutes": 60, "hours": 3600}
 
 
@@ -50,6 +50,9 @@ def fill_values(markdown: str, root: Path) -> str:
     def number(match: re.Match[str]) -> str:
         if match.group(1) is not None:
             return match.group(1)
+        if match.group(2) is None:
+            rest = markdown[match.start() :].split("\n")[0]
+            raise ValueError(f"{rest}: braces that no marker opens or closes")
         try:
             return value(match.group(2), root)
         except ValueError as error:

@@ -32,12 +32,12 @@ CODE_BLOCK = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 CODE = re.compile(CODE_BLOCK.pattern + r"|`[^`]+`", re.MULTILINE | re.DOTALL)
 # Not prose: code, markers and comments, blocks of mkdocstrings, the targets of links.
 NOT_PROSE = re.compile(
-    CODE.pattern + r"|\{\{.*?\}\}|<!--.*?-->|^::: .*\n(?:[ \t]+.*\n)*|(?<=\])\([^)]*\)",
+    CODE.pattern + r"|\{\{.*?\}\}|<!--.*?-->|^::: [^\n]*\n(?:[ \t]+[^\n]*\n)*|(?<=\])\([^)]*\)",
     re.MULTILINE | re.DOTALL,
 )
 IDEA = re.compile(r"(?P<text>.+?)\n!\[[^\]]+\]\([^)]+\)\n\nDrawn by `[^`]+`.*", re.DOTALL)
 WORD = r"(?:two|three|four|five|six|seven|eight|nine|ten|twenty|thirty|hundred)"
-UNIT = r"(?:µs|ms|s|h(?!\^)|seconds?|minutes?|hours?|[kKMGT]B|[GT]FLOP/s|Gbps|kcal/mol|points?|dollars?)\b"
+UNIT = r"(?:µs|ms|s|h(?!\^)|seconds?|minutes?|hours?|[kKMGT]B|[GT]FLOP/s|Gbps|kcal/mol|dollars?)\b"
 BY_HAND = {
     "a decimal": re.compile(r"(?<![\w.])\d*\.\d+"),
     "a share": re.compile(r"\d\s*(?:%|‰|per cent|percent)"),

@@ -129,6 +129,14 @@ def test_a_marker_that_names_nothing_is_an_error(root: Path, marker: str) -> Non
         fill(marker, root)
 
 
+@pytest.mark.parametrize(
+    "marker", ["<!-- tabel: results one -->", "<!-- table:results one -->", "<!-- cite: -->"]
+)
+def test_a_misspelt_marker_is_an_error(root: Path, marker: str) -> None:
+    with pytest.raises(ValueError, match="there is no such marker"):
+        fill(f"Text.\n\n{marker}\n", root)
+
+
 def test_a_marker_inside_a_sentence_is_text(root: Path) -> None:
     text = "write `<!-- table: results one -->` on a line of its own"
     assert fill(text, root) == text

@@ -152,6 +152,12 @@ def test_a_marker_may_go_over_two_lines_and_stand_in_a_table(root: Path) -> None
     assert fill_values("| {{ measured one\numls test/mrr }} |", root) == "| 0.500 |"
 
 
+@pytest.mark.parametrize("text", ["{{ seeds one umls }", "{ seeds one umls }}", "{{ seeds {one} umls }}"])
+def test_braces_that_are_no_marker_are_an_error(root: Path, text: str) -> None:
+    with pytest.raises(ValueError, match="braces that no marker opens or closes"):
+        fill_values(f"It comes to {text}.", root)
+
+
 @pytest.mark.parametrize("text", ["write `{{ seeds one x }}` there", "```text\n{{ seeds one x }}\n```\n"])
 def test_code_is_left_as_it_is(root: Path, text: str) -> None:
     assert fill_values(text, root) == text

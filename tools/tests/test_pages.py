@@ -120,6 +120,9 @@ def test_headings_inside_code_are_none() -> None:
         "for $3 an hour",
         "`code`, then 0.5",
         "- an item\n\n    that goes on with 0.5",
+        "::: conve\n    options:\n      members: [a]\n\nThen 0.5",
+        "```text\ncode\n```\n\nThen 0.5",
+        "{{ seeds one umls }} and <!-- table: runs one -->, then 0.5",
     ],
 )
 def test_a_measured_number_in_prose_is_found(text: str) -> None:
