@@ -30,9 +30,10 @@ SENTENCES = 5  # of the idea
 
 CODE_BLOCK = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 CODE = re.compile(CODE_BLOCK.pattern + r"|`[^`]+`", re.MULTILINE | re.DOTALL)
-# Not prose: code, markers and comments, blocks of mkdocstrings, the targets of links.
+# Not prose: code, what a tool has written between two comments, markers and comments, blocks of mkdocstrings, the targets of links.
 NOT_PROSE = re.compile(
-    CODE.pattern + r"|\{\{.*?\}\}|<!--.*?-->|^::: [^\n]*\n(?:[ \t]+[^\n]*\n)*|(?<=\])\([^)]*\)",
+    CODE.pattern
+    + r"|<!-- (?P<tool>\w+): begin -->.*?<!-- (?P=tool): end -->|\{\{.*?\}\}|<!--.*?-->|^::: [^\n]*\n(?:[ \t]+[^\n]*\n)*|(?<=\])\([^)]*\)",
     re.MULTILINE | re.DOTALL,
 )
 IDEA = re.compile(r"(?P<text>.+?)\n!\[[^\]]+\]\([^)]+\)\n\nDrawn by `[^`]+`.*", re.DOTALL)
