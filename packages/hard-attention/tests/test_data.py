@@ -13,9 +13,10 @@ from hard_attention.alphabet import Alphabet, all_strings
 from hard_attention.automata import Automaton, automaton_of, monoid, require_star_free
 from hard_attention.corpora import run_corpus, summary
 from hard_attention.datasets import ALTERNATING_BLOCKS, FORMAL_LANGUAGES, generated_corpus
-from hard_attention.languages import LANGUAGES, blocks, language
+from hard_attention.languages import LANGUAGES, language
 from hard_attention.parsing import parse
 from hard_attention.recurrence import evaluate
+from hard_attention.samplers import blocks
 
 PAST = [
     name

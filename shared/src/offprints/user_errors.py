@@ -7,6 +7,7 @@ import errno
 import os
 import re
 from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from hydra.errors import (
     HydraException,
@@ -19,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from offprints.conf_files import config_groups
 from offprints.errors import InputError
 
+T = TypeVar("T")
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
@@ -122,6 +124,21 @@ def _dotted(node: object, prefix: str) -> Iterator[str]:
         for key, value in node.items():
             yield f"{prefix}{key}"
             yield from _dotted(value, f"{prefix}{key}.")
+
+
+def required(value: T | None, option: str) -> T:
+    """An option that a task cannot do without.
+
+    Args:
+        value: what the user gave.
+        option: how it is given, such as "checkpoint=<run directory>".
+
+    Raises:
+        InputError: it was not given.
+    """
+    if value is None:
+        raise InputError(f"this task needs {option}")
+    return value
 
 
 def _nearby(key: str, names: list[str]) -> list[str]:

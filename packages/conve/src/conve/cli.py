@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -18,6 +17,7 @@ from offprints.results import read_results
 from offprints.tables import show
 from offprints.training import Outcome, reported
 from offprints.triples import KnowledgeGraph
+from offprints.user_errors import required
 
 from conve import figures
 from conve.audit import audit as audit_graph
@@ -27,7 +27,6 @@ from conve.centrality import (
     in_degree_buckets,
     mean_over_test,
     pagerank,
-    relation_categories,
 )
 from conve.config import Config
 from conve.countries import countries_auc_pr
@@ -41,6 +40,7 @@ from conve.predict import Predictor
 from conve.robust import make_robust, without_relations, write_graph
 from conve.runs import build_graph, build_model, keep_calibration, open_run
 from conve.scorer import Scorer
+from conve.summaries import by_category, by_relation, examples, score_table
 from conve.survey import gains, leakage, sizes
 from conve.training import Trainer
 
@@ -80,19 +80,19 @@ def train(config: Config, run: Run) -> Results:
         details["excess_over_the_inverse_rule"] = excess.to_dict("records")
         run.figure("excess", figures.excess_by_relation(excess, [graph.label(r) for r in excess["relation"]]))
         show(
-            _score_table({config.model.name: _own(metrics), **baselines}),
+            score_table({config.model.name: _own(metrics), **baselines}),
             f"{graph.name}: test split, filtered",
         )
         show(excess.head(8), "excess over the inverse rule, by relation")
     if len(graph.valid):
         metrics |= _calibrate(model, graph, config, run)
-    show(_examples(model, graph, ranking), "some test questions, answered")
+    show(examples(model, graph, ranking), "some test questions, answered")
     return Results(metrics, details)
 
 
 def evaluate(config: Config, run: Run) -> Results:
     """Rank a split with a trained model (checkpoint=RUN); against=RUN compares two by a paired bootstrap."""
-    opened = open_run(_required(config.checkpoint, "checkpoint=<run directory>"))
+    opened = open_run(required(config.checkpoint, "checkpoint=<run directory>"))
     graph = opened.graph
     run.dataset(graph.name, graph.checksums)
     device = run.fabric.device
@@ -102,10 +102,10 @@ def evaluate(config: Config, run: Run) -> Results:
         bar.advance(1, ranking.metrics(ties))
     metrics = _metrics(opened.model, graph, ranking, config)
     sides = {side: ranking.metrics(ties, side) for side in ("tail", "head", "both")}
-    show(_score_table(sides), f"{graph.name}: {split} split, {ties} ties")
+    show(score_table(sides), f"{graph.name}: {split} split, {ties} ties")
     details: dict[str, Any] = {
-        "by_relation": _by_relation(graph, ranking),
-        "by_category": _by_category(graph, ranking),
+        "by_relation": by_relation(graph, ranking),
+        "by_category": by_category(graph, ranking),
     }
     if config.evaluation.against is not None:
         other = open_run(config.evaluation.against)
@@ -125,10 +125,10 @@ def evaluate(config: Config, run: Run) -> Results:
 
 def predict(config: Config, run: Run) -> Results:
     """Answer a question: predict.head=... predict.relation=... (or predict.tail=...) with checkpoint=RUN."""
-    predictor = Predictor.from_run(_required(config.checkpoint, "checkpoint=<run directory>"))
+    predictor = Predictor.from_run(required(config.checkpoint, "checkpoint=<run directory>"))
     asked = config.predict
     table = predictor.top_k(
-        relation=_required(asked.relation, "predict.relation=<name>"),
+        relation=required(asked.relation, "predict.relation=<name>"),
         head=asked.head,
         tail=asked.tail,
         k=asked.k,
@@ -143,7 +143,7 @@ def predict(config: Config, run: Run) -> Results:
 
 def export(config: Config, run: Run) -> Results:
     """Write a trained model (checkpoint=RUN) as npz, parquet or a torch.export program."""
-    opened = open_run(_required(config.checkpoint, "checkpoint=<run directory>"))
+    opened = open_run(required(config.checkpoint, "checkpoint=<run directory>"))
     kinds = {"npz": export_npz, "parquet": export_parquet, "program": export_program}
     endings = {"npz": "npz", "parquet": "parquet", "program": "pt2"}
     form = config.export.format
@@ -204,7 +204,7 @@ def inverse(config: Config, run: Run) -> Results:
         for name in ("test", "expected")
     }
     show(
-        _score_table({"drawn": by_mode["test"], "expected": by_mode["expected"]}),
+        score_table({"drawn": by_mode["test"], "expected": by_mode["expected"]}),
         "both sides of the test split",
     )
     model.rules.to_csv(run.directory / "rules.csv", index=False)
@@ -371,59 +371,5 @@ def _calibrate(model: Scorer, graph: KnowledgeGraph, config: Config, run: Run) -
     return {f"calibration/error_{name}": curve.error for name, curve in curves.items()}
 
 
-def _examples(model: Scorer, graph: KnowledgeGraph, ranking: Ranking, count: int = 6) -> pd.DataFrame:
-    """Questions spread over the split, with the three best new answers."""
-    predictor = partial(Predictor(model, graph).top_k, k=3, filtered=False)
-    chosen = np.linspace(0, len(ranking.triples) - 1, min(count, len(ranking.triples)), dtype=int)
-    rows = []
-    for i in chosen:
-        head, relation, tail = (
-            graph.entities.names[ranking.triples.head[i]],
-            graph.relations.names[ranking.triples.relation[i]],
-            graph.entities.names[ranking.triples.tail[i]],
-        )
-        best = predictor(head=head, relation=relation)
-        answers = [
-            f"{row.label}{' (known)' if row.known in ('train', 'valid') else ''}" for row in best.itertuples()
-        ]
-        rows.append(
-            (
-                graph.label(head),
-                graph.label(relation),
-                ", ".join(answers),
-                graph.label(tail),
-                ranking.ranks(side="tail")[i],
-            )
-        )
-    return pd.DataFrame(rows, columns=["head", "relation", "best answers", "true answer", "its rank"])
-
-
-def _by_relation(graph: KnowledgeGraph, ranking: Ranking) -> dict[str, dict[str, float]]:
-    return {graph.relations.names[r]: values for r, values in ranking.by_relation().items()}
-
-
-def _by_category(graph: KnowledgeGraph, ranking: Ranking) -> dict[str, dict[str, float]]:
-    categories = relation_categories(graph)
-    kinds = sorted(set(categories.values()))
-    number = np.array(
-        [kinds.index(categories[name]) if name in categories else -1 for name in graph.relations.names]
-    )
-    groups = ranking.by_group(number[ranking.triples.relation])
-    return {kinds[group]: values for group, values in groups.items() if group >= 0}
-
-
 def _own(metrics: dict[str, float]) -> dict[str, float]:
     return {name.removeprefix("test/"): value for name, value in metrics.items() if name.startswith("test/")}
-
-
-def _score_table(rows: dict[str, dict[str, float]]) -> pd.DataFrame:
-    columns = ["mrr", "hits@1", "hits@3", "hits@10", "mr"]
-    return pd.DataFrame(
-        [[name, *(row[c] for c in columns)] for name, row in rows.items()], columns=["", *columns]
-    )
-
-
-def _required(value: str | None, option: str) -> str:
-    if value is None:
-        raise InputError(f"this task needs {option}")
-    return value

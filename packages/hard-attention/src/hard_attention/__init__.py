@@ -11,13 +11,14 @@ from hard_attention.exhaustive import evaluate_all
 from hard_attention.explanation import explain_page
 from hard_attention.formulas import Formula, Term, formula, integer, letter, term
 from hard_attention.fragments import Fragment, fragment
-from hard_attention.languages import LANGUAGES, Language, blocks, language
+from hard_attention.languages import LANGUAGES, Language, language
 from hard_attention.maps import attention_maps
 from hard_attention.networks import ExactRun, GivenHead, GivenLayer, Network, exact_run, soft_run
 from hard_attention.parsing import FormulaError, parse
 from hard_attention.printing import infix, prefix
 from hard_attention.randomised import random_formula
 from hard_attention.recurrence import evaluate
+from hard_attention.samplers import blocks
 from hard_attention.searching import search
 from hard_attention.simplification import simplify
 from hard_attention.softening import Softened, decided, error_recursion, every_input, soften

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from hard_attention.adversaries import hard_strings, tails
 from hard_attention.alphabet import Alphabet
 from hard_attention.certificate import certify
-from hard_attention.languages import Language, blocks
+from hard_attention.languages import Language
 from hard_attention.last_position import last_position
 from hard_attention.precision import precision_of
 from hard_attention.recurrence import evaluate
+from hard_attention.samplers import blocks
 from hard_attention.searching import Probe
 from hard_attention.transformer import FormulaTransformer, compile_formula
 from hard_attention.verification import read_out

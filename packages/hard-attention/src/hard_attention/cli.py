@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, astuple, replace
+from dataclasses import asdict, astuple
 from pathlib import Path
 
 import numpy as np
@@ -21,15 +21,16 @@ from hard_attention import figures, given_files, maps, searching, theorems, trai
 from hard_attention.certificate import SOFT_KERNELS, certify
 from hard_attention.config import Config
 from hard_attention.corpora import run_corpus, summary, table
-from hard_attention.datasets import ALTERNATING_BLOCKS, FORMAL_LANGUAGES, Corpus, generated_corpus
+from hard_attention.datasets import Corpus
 from hard_attention.explanation import explain_page
 from hard_attention.fragments import fragment
 from hard_attention.languages import languages
 from hard_attention.networks import exact_run
 from hard_attention.precision import PRECISIONS, precision_of
+from hard_attention.runs import build_corpus, build_model, dtype_of
 from hard_attention.softening import soften as soften_network
 from hard_attention.surveys import survey
-from hard_attention.transformer import FormulaTransformer, compile_formula
+from hard_attention.transformer import compile_formula
 from hard_attention.verification import Verified
 from hard_attention.verification import verify as verify_all
 
@@ -48,9 +49,9 @@ _SHOWN = (
 
 def check(config: Config, run: Run) -> Results:
     """Compile every language's formula, compare its transformer with the truth at every position, and certify its length."""
-    corpus = _corpus(config)
+    corpus = build_corpus(config)
     run.dataset(corpus.name, corpus.checksums)
-    kernel, dtype = config.model.kernel, _dtype(config)
+    kernel, dtype = config.model.kernel, dtype_of(config)
     with run.progress(len(corpus.parts), f"{kernel}, {config.model.dtype}") as bar:
         found = run_corpus(
             corpus,
@@ -108,7 +109,7 @@ def check(config: Config, run: Run) -> Results:
 
 def certify_formula(config: Config, run: Run) -> Results:
     """Certify model.formula in every format and by every softmax kernel: the length, and the argument head by head."""
-    model = _model(config)
+    model = build_model(config)
     kind = fragment(model.program.formula)
     run.log.info("%s: languages: %s (%s); here: %s", kind.name, kind.languages, kind.source, kind.attention)
     metrics, rows, texts = {}, [], []
@@ -131,7 +132,7 @@ def certify_formula(config: Config, run: Run) -> Results:
 
 def verify(config: Config, run: Run) -> Results:
     """Try to refute a transformer: all strings up to verify.longest, then strings made to hurt at the certified length."""
-    model, kernel = _model(config), config.model.kernel
+    model, kernel = build_model(config), config.model.kernel
     certificate = certify(model, kernel=kernel) if kernel in SOFT_KERNELS else None
     every = verify_all(model, config.verify.longest, kernel)
     n = config.verify.length or min(certificate.length if certificate else 64, 256)
@@ -265,7 +266,7 @@ def measure_theorems(config: Config, run: Run) -> Results:
 
 def evaluate(config: Config, run: Run) -> Results:
     """The truth of model.formula at every position of string=..., and what the heads wrote before rounding."""
-    model = _model(config)
+    model = build_model(config)
     ids = torch.from_numpy(model.program.alphabet.encode(config.string))[None]
     with torch.no_grad():
         truth = model(ids, kernel=config.model.kernel)[0].tolist()
@@ -284,7 +285,7 @@ def train(config: Config, run: Run) -> Results:
     options = config.training
     if config.model.dtype not in ("float32", "float64"):
         raise InputError(f"task=train works in float32 and float64, and not in {config.model.dtype}")
-    model = _model(config)
+    model = build_model(config)
     compiled = training.shares_by_length(model, options, config.seed)
     with reported(run, options, "valid/right") as on_epoch:
         trainer = training.Trainer(
@@ -336,7 +337,7 @@ def soften(config: Config, run: Run) -> Results:
 
 def explain(config: Config, run: Run) -> Results:
     """Write one HTML page: formula, string, layers, attention maps soft beside hard, and the certificate."""
-    model = _model(config)
+    model = build_model(config)
     page = explain_page(model, config.string)
     write_text(run.directory / "explanation.html", page)
     soft, hard = (maps.attention_maps(model, config.string, kernel) for kernel in ("dense", "average"))
@@ -344,25 +345,6 @@ def explain(config: Config, run: Run) -> Results:
         run.figure(f"head_{number}", figures.attention_maps(a, b, config.string, str(head.formula)[:80]))
     run.log.info("wrote %s", run.directory / "explanation.html")
     return Results({"explain/heads": float(len(model.heads)), "explain/layers": float(len(model.layers))})
-
-
-def _corpus(config: Config) -> Corpus:
-    data = config.dataset
-    if data.name == "generated":
-        return generated_corpus(config.seed, data.lengths, data.count, data.languages)
-    if data.name == "alternating-blocks":
-        return ALTERNATING_BLOCKS.corpus(most=data.most)
-    if data.name != "formal-languages":
-        raise InputError(
-            f"dataset.name={data.name} is unknown: generated, formal-languages or alternating-blocks"
-        )
-    corpus = FORMAL_LANGUAGES.corpus()
-    if data.languages is None:
-        return corpus
-    unknown = sorted(set(data.languages) - {part.language for part in corpus.parts})
-    if unknown:
-        raise InputError(f"dataset.languages: {corpus.name} has no {', '.join(unknown)}")
-    return replace(corpus, parts=tuple(part for part in corpus.parts if part.language in data.languages))
 
 
 def _formats(corpus: Corpus, run: Run) -> dict[str, float]:
@@ -383,25 +365,6 @@ def _formats(corpus: Corpus, run: Run) -> dict[str, float]:
         "other formats, dense",
     )
     return metrics
-
-
-def _model(config: Config) -> FormulaTransformer:
-    model = config.model
-    if config.checkpoint is not None:
-        path = Path(config.checkpoint)
-        return FormulaTransformer.load(path / "model.ckpt" if path.is_dir() else path)
-    return compile_formula(
-        model.formula,
-        model.alphabet,
-        mode=model.mode,
-        step=model.step,
-        norm=model.norm,
-        dtype=_dtype(config),
-    )
-
-
-def _dtype(config: Config) -> torch.dtype:
-    return precision_of(config.model.dtype).dtype
 
 
 TASKS = {

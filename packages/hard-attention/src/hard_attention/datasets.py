@@ -16,7 +16,8 @@ from offprints.content import csv_rows, decoded, open_content, parse_json
 from offprints.data import DataFile, Dataset
 from offprints.errors import DataError, InputError, MalformedLine, naming
 
-from hard_attention.languages import blocks, language, languages
+from hard_attention.languages import language, languages
+from hard_attention.samplers import blocks
 
 BLOCKS = (3, 4, 5, 6, 8, 10, 12)
 

@@ -15,6 +15,7 @@ from offprints.errors import InputError
 from offprints.tables import show
 from offprints.training import reported
 from offprints.triples import Vocabulary
+from offprints.user_errors import required
 
 from ke_gcn import figures
 from ke_gcn.aligner import Aligner
@@ -124,7 +125,7 @@ def curve(history: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
 
 def evaluate(config: Config, run: Run) -> Results:
     """Rank the test pairs of a trained alignment (checkpoint=RUN); hub correction, and entities without a counterpart, apart."""
-    opened = open_run(_required(config.checkpoint, "checkpoint=<run directory>"), run.fabric.device)
+    opened = open_run(required(config.checkpoint, "checkpoint=<run directory>"), run.fabric.device)
     data, split, aligner = opened.data, opened.split, opened.aligner
     run.dataset(data.name, data.checksums)
     metric = cast(Metric, config.evaluation.metric)
@@ -146,7 +147,7 @@ def evaluate(config: Config, run: Run) -> Results:
 
 def predict(config: Config, run: Run) -> Results:
     """Rank the candidates of every entity (or predict.entity=NAME) with a trained alignment: checkpoint=RUN."""
-    opened = open_run(_required(config.checkpoint, "checkpoint=<run directory>"), run.fabric.device)
+    opened = open_run(required(config.checkpoint, "checkpoint=<run directory>"), run.fabric.device)
     run.dataset(opened.data.name, opened.data.checksums)
     asked, metric = config.predict, cast(Metric, config.evaluation.metric)
     table = opened.aligner.predict(
@@ -169,7 +170,7 @@ def predict(config: Config, run: Run) -> Results:
 
 def export(config: Config, run: Run) -> Results:
     """Write a trained alignment (checkpoint=RUN) as npz (embeddings), sssom (mutual pairs) or aligner (for Aligner.load)."""
-    opened = open_run(_required(config.checkpoint, "checkpoint=<run directory>"), run.fabric.device)
+    opened = open_run(required(config.checkpoint, "checkpoint=<run directory>"), run.fabric.device)
     form = config.export.format
     endings = {"npz": "npz", "sssom": "sssom.tsv", "aligner": "ckpt"}
     if form not in endings:
@@ -238,12 +239,6 @@ def _relation_grid(aligner: Aligner, data: AlignmentData) -> tuple[list[str], li
     distance = distances_by("l1")(rows[most[0].tolist()], rows[most[1].tolist()]).cpu().numpy()
     names = [[data.relation_name(int(relation)) for relation in relations] for relations in most]
     return names[0], names[1], distance
-
-
-def _required(value: str | None, option: str) -> str:
-    if value is None:
-        raise InputError(f"this task needs {option}")
-    return value
 
 
 TASKS = {

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 import pandas as pd
 
@@ -16,6 +15,7 @@ from offprints.errors import InputError, MalformedLine, MissingFile
 from offprints.figures import bars
 from offprints.tables import show
 from offprints.training import Outcome, reported
+from offprints.user_errors import required
 
 from lattice_lstm import figures
 from lattice_lstm.building import TaggerOptions
@@ -42,7 +42,6 @@ from lattice_lstm.serve import Bounds, server
 from lattice_lstm.tagger import Tagger
 
 _SHOWN = ("f1", "precision", "recall", "f1_compat")
-T = TypeVar("T")
 
 
 def compare(config: Config, run: Run) -> Results:
@@ -123,7 +122,7 @@ def train(config: Config, run: Run) -> Results:
 
 def evaluate(config: Config, run: Run) -> Results:
     """Measure a trained tagger (checkpoint=RUN) on a split."""
-    tagger = open_tagger(_required(config.checkpoint, "checkpoint=<run directory>"), run.fabric.device)
+    tagger = open_tagger(required(config.checkpoint, "checkpoint=<run directory>"), run.fabric.device)
     corpus, split = _corpus(config, run), config.evaluation.split
     scores = tagger.evaluate(corpus.split(split))
     show(scores.table(), f"{corpus.name}: {split} split")
@@ -133,12 +132,12 @@ def evaluate(config: Config, run: Run) -> Results:
 
 def predict(config: Config, run: Run) -> Results:
     """Find the entities of a sentence or of a file of them, with checkpoint=RUN and a dictionary of your own."""
-    tagger = open_tagger(_required(config.checkpoint, "checkpoint=<run directory>"), run.fabric.device)
+    tagger = open_tagger(required(config.checkpoint, "checkpoint=<run directory>"), run.fabric.device)
     asked = config.predict
     tagger = _with_dictionary(tagger, config, run)
     if asked.file is not None:
         return _predict_file(tagger, Path(asked.file), run)
-    text = _required(asked.text, "predict.text=<sentence> or predict.file=<file>")
+    text = required(asked.text, "predict.text=<sentence> or predict.file=<file>")
     (entities,) = tagger.predict([text])
     show(pd.DataFrame(entities, columns=["start", "end", "type", "text", "score"]), text)
     if asked.explain and tagger.options.encoder == "lattice" and text:
@@ -151,7 +150,7 @@ def serve(config: Config, run: Run) -> Results:
     asked = config.serve
     if asked.waiting < 1:
         raise InputError(f"serve.waiting={asked.waiting} must be 1 or more")
-    tagger = open_tagger(_required(config.checkpoint, "checkpoint=<run directory>"), run.fabric.device)
+    tagger = open_tagger(required(config.checkpoint, "checkpoint=<run directory>"), run.fabric.device)
     tagger = _with_dictionary(tagger, config, run)
     tagger.predict(["一"])  # what is compiled or read from disk at the first call
     with server(tagger, asked.host, asked.port, Bounds(waiting=asked.waiting)) as listening:
@@ -287,9 +286,3 @@ def _decoded(raw: bytes, path: Path, number: int) -> str:
         return raw.decode().rstrip("\r\n")
     except UnicodeDecodeError as error:
         raise MalformedLine(path, number, f"not UTF-8 ({error.reason})") from None
-
-
-def _required(value: T | None, option: str) -> T:
-    if value is None:
-        raise InputError(f"this task needs {option}")
-    return value

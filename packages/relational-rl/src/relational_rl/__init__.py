@@ -13,8 +13,9 @@ from relational_rl.boxworld.vector import BoxWorldVectorEnv
 from relational_rl.evaluation import Evaluation, evaluate, wilson_interval
 from relational_rl.imitation import Imitation, ImitationOptions, imitation_loss
 from relational_rl.learner import Judgement, Unroll, VTraceLearner, VTraceOptions, unroll_losses
-from relational_rl.nets import Agent, AgentOptions, RelationalBlock, Stem
+from relational_rl.nets import Agent, AgentOptions, Stem
 from relational_rl.reinforcement import Reinforcement
+from relational_rl.relational import RelationalBlock
 from relational_rl.rmsprop import RMSProp
 from relational_rl.vtrace import ActorCriticLoss, VTrace, actor_critic_loss, vtrace
 

@@ -12,6 +12,7 @@ from offprints.errors import InputError
 from offprints.gpu import resolve_precision
 from offprints.tables import show
 from offprints.training import Outcome, reported
+from offprints.user_errors import required
 
 from supcon_simplex import figures
 from supcon_simplex.batched_mlp import Ensemble
@@ -79,7 +80,7 @@ def timetofit(config: Config, run: Run) -> Results:
 
 def evaluate(config: Config, run: Run) -> Results:
     """Measure a trained run (checkpoint=RUN) again."""
-    opened = open_run(_required(config.checkpoint, "checkpoint=<run directory>"))
+    opened = open_run(required(config.checkpoint, "checkpoint=<run directory>"))
     run.dataset(opened.prepared.splits.name, opened.prepared.splits.checksums)
     found = measure(opened.encoder, opened.head, opened.prepared, opened.config.probe, opened.config.seed)
     show(_table({opened.config.model.head: found.metrics}), f"{opened.prepared.splits.name}")
@@ -91,8 +92,8 @@ def evaluate(config: Config, run: Run) -> Results:
 
 def predict(config: Config, run: Run) -> Results:
     """Predict classes of the rows of a file (predict.rows=FILE) with a trained run (checkpoint=RUN)."""
-    opened = open_run(_required(config.checkpoint, "checkpoint=<run directory>"))
-    features, logits = opened.predict(read_rows(_required(config.predict.rows, "predict.rows=<file>")))
+    opened = open_run(required(config.checkpoint, "checkpoint=<run directory>"))
+    features, logits = opened.predict(read_rows(required(config.predict.rows, "predict.rows=<file>")))
     names = opened.prepared.splits.train.class_names
     chosen = logits.argmax(1).tolist()
     table = pd.DataFrame({"class": [names[label] for label in chosen]})
@@ -218,9 +219,3 @@ def _table(rows: dict[str, dict[str, float]]) -> pd.DataFrame:
     for name, title in SHOWN.items():
         table[title] = [row.get(name, float("nan")) for row in rows.values()]
     return table
-
-
-def _required(value: str | None, how: str) -> str:
-    if value is None:
-        raise InputError(f"this task needs {how}")
-    return value

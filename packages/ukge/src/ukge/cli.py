@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,11 @@ from offprints.errors import InputError
 from offprints.figures import bars, training_curve
 from offprints.tables import show
 from offprints.training import Outcome, reported
+from offprints.user_errors import required
 
 from ukge import figures
 from ukge.audit import audit as audit_graph
-from ukge.baselines import Constant, Lookup, RelationMean
-from ukge.calibration import Calibration, calibrate, reliability, seed_interval
+from ukge.calibration import Calibration, calibrate, reliability
 from ukge.completion import Completion
 from ukge.config import Config, ModelConfig
 from ukge.evaluation import Evaluation
@@ -28,7 +27,7 @@ from ukge.graph import UncertainGraph
 from ukge.grounding import ground, propagate
 from ukge.mining import fit_of_rule, mine_rules, rule_table
 from ukge.model import UKGE
-from ukge.predictor import ModelPredictor, Predictor
+from ukge.predictor import ModelPredictor
 from ukge.rules import parse_rule
 from ukge.runs import (
     build_atoms,
@@ -40,17 +39,8 @@ from ukge.runs import (
     training_facts,
 )
 from ukge.serve import Bounds, server
+from ukge.summaries import SHOWN, baseline_scores, believed, examples, score_table
 from ukge.training import Trainer, TrainingOptions
-
-SHOWN = (
-    "mse_pos_neg",
-    "mae_pos_neg",
-    "mse_pos",
-    "ndcg_linear",
-    "ndcg_linear_published_ties",
-    "f1",
-    "accuracy",
-)
 
 
 def compare(config: Config, run: Run) -> Results:
@@ -71,7 +61,7 @@ def compare(config: Config, run: Run) -> Results:
         if main:
             metric = f"valid/{config.evaluation.select}"
             run.figure("training", training_curve(outcome.history, outcome.best_epoch, metric))
-    rows |= _baselines(graph, evaluation, config.evaluation.split)
+    rows |= baseline_scores(graph, evaluation, config.evaluation.split)
     run.figure(
         "errors",
         bars(
@@ -81,13 +71,13 @@ def compare(config: Config, run: Run) -> Results:
             "%.4f",
         ),
     )
-    show(_score_table(rows), f"{graph.name}: {config.evaluation.split} split")
+    show(score_table(rows), f"{graph.name}: {config.evaluation.split} split")
     metrics = {f"{config.evaluation.split}/{name}": value for name, value in rows[own].items()}
     for name, row in rows.items():
         slug = name.removeprefix("UKGE ").replace(" ", "_")
         metrics |= {f"{slug}/{key}": row[key] for key in SHOWN}
     calibration, found = _calibrate(models[own], evaluation, config, run)
-    show(_examples(Completion(models[own], graph, calibration)), "some test facts in words")
+    show(examples(Completion(models[own], graph, calibration)), "some test facts in words")
     return Results(metrics | found)
 
 
@@ -118,11 +108,11 @@ def train(config: Config, run: Run) -> Results:
     metrics |= {f"valid/{name}": value for name, value in outcome.best.items()}
     metrics |= {f"said/{' '.join(fact)}": float(value) for fact, value in zip(asked, said, strict=True)}
     if config.evaluation.baselines:
-        rows |= _baselines(graph, evaluation, split)
+        rows |= baseline_scores(graph, evaluation, split)
         for name, row in rows.items():
             if name != "model":
                 metrics |= {f"{name.replace(' ', '_')}/{key}": row[key] for key in SHOWN}
-    show(_score_table(rows), f"{graph.name}: {split} split, epoch {outcome.best_epoch}")
+    show(score_table(rows), f"{graph.name}: {split} split, epoch {outcome.best_epoch}")
     metric = f"valid/{config.evaluation.select}"
     run.figure("training", training_curve(outcome.history, outcome.best_epoch, metric))
     if len(graph.valid):
@@ -134,28 +124,28 @@ def train(config: Config, run: Run) -> Results:
 
 def evaluate(config: Config, run: Run) -> Results:
     """Measure a trained model (checkpoint=RUN) on a split."""
-    opened = open_run(_required(config.checkpoint, "checkpoint=<run directory>"))
+    opened = open_run(required(config.checkpoint, "checkpoint=<run directory>"))
     completion = opened.completion
     run.dataset(completion.graph.name, completion.graph.checksums)
     split = config.evaluation.split
     evaluation = Evaluation(completion.graph)
     row = evaluation.report(ModelPredictor(completion.model), split)
-    show(_score_table({opened.config.model.kind: row}), f"{completion.graph.name}: {split} split")
+    show(score_table({opened.config.model.kind: row}), f"{completion.graph.name}: {split} split")
     return Results({f"{split}/{name}": value for name, value in row.items()})
 
 
 def predict(config: Config, run: Run) -> Results:
     """Say how much to believe a fact, complete a question, or both for a file, with checkpoint=RUN."""
-    completion = open_run(_required(config.checkpoint, "checkpoint=<run directory>")).completion
+    completion = open_run(required(config.checkpoint, "checkpoint=<run directory>")).completion
     run.dataset(completion.graph.name, completion.graph.checksums)
     asked = config.predict
     others = [open_run(directory).completion for directory in asked.others]
     if asked.facts is not None:
         return _predict_file(completion, others, Path(asked.facts), asked.level, run)
-    relation = _required(asked.relation, "predict.relation=<name>")
+    relation = required(asked.relation, "predict.relation=<name>")
     if asked.head is not None and asked.tail is not None:
         fact = (asked.head, relation, asked.tail)
-        table = _believed(completion, others, [fact], asked.level)
+        table = believed(completion, others, [fact], asked.level)
         show(table, completion.graph.text(*(int(c[0]) for c in _columns(completion, fact))))
         show(completion.explain(*fact), "what train says of it")
         return Results({"predict/confidence": float(table["confidence"].iloc[0])})
@@ -233,7 +223,7 @@ def audit(config: Config, run: Run) -> Results:
 
 def serve(config: Config, run: Run) -> Results:
     """Serve a trained model (checkpoint=RUN) over HTTP with JSON until Ctrl-C."""
-    completion = open_run(_required(config.checkpoint, "checkpoint=<run directory>")).completion
+    completion = open_run(required(config.checkpoint, "checkpoint=<run directory>")).completion
     run.dataset(completion.graph.name, completion.graph.checksums)
     if config.serve.waiting < 1:
         raise InputError(f"serve.waiting={config.serve.waiting} must be 1 or more")
@@ -335,20 +325,6 @@ def _fit(
         return model, trainer.fit()
 
 
-def _baselines(graph: UncertainGraph, evaluation: Evaluation, split: str) -> dict[str, dict[str, float]]:
-    """What needs no embedding; lookup chooses its factor on the validation split."""
-    n, m = graph.num_entities, graph.num_relations
-    lookup = Lookup.of(graph.train, n, m)
-    if len(graph.valid):
-        lookup = lookup.tuned(Facts.concatenate([graph.valid, evaluation.negatives("valid")]))
-    made: dict[str, Predictor] = {
-        "constant": Constant.of(graph.train, n),
-        "relation mean": RelationMean.of(graph.train, n, m),
-        "lookup": lookup,
-    }
-    return {name: evaluation.report(predictor, split) for name, predictor in made.items()}
-
-
 def _calibrate(
     model: UKGE, evaluation: Evaluation, config: Config, run: Run
 ) -> tuple[Calibration, dict[str, float]]:
@@ -382,38 +358,13 @@ def _asked(facts: list[str]) -> list[tuple[str, str, str]]:
     return [(parts[0], parts[1], parts[2]) for parts in split]
 
 
-def _examples(completion: Completion, count: int = 8) -> pd.DataFrame:
-    """Test facts spread over the split: what is said of them, and what is so."""
-    graph = completion.graph
-    rows = np.linspace(0, len(graph.test) - 1, min(count, len(graph.test)), dtype=int)
-    chosen = graph.test[rows]
-    said = completion.calibration(ModelPredictor(completion.model).predict(chosen))
-    words = [
-        graph.text(int(h), int(r), int(t))
-        for h, r, t in zip(chosen.head, chosen.relation, chosen.tail, strict=True)
-    ]
-    return pd.DataFrame({"fact": words, "believed": said, "stated": chosen.confidence})
-
-
-def _believed(
-    completion: Completion, others: list[Completion], facts: list[tuple[str, str, str]], level: float
-) -> pd.DataFrame:
-    table = pd.DataFrame(facts, columns=["head", "relation", "tail"])
-    said = [completion.confidence(facts), *(other.confidence(facts) for other in others)]
-    if others:
-        table["confidence"], table["low"], table["high"] = seed_interval(np.stack(said), level)
-    else:
-        table["confidence"] = said[0]
-    return table
-
-
 def _predict_file(
     completion: Completion, others: list[Completion], path: Path, level: float, run: Run
 ) -> Results:
     from offprints.triples import read_columns
 
     facts = list(zip(*read_columns(path), strict=True))
-    table = _believed(completion, others, facts, level)
+    table = believed(completion, others, facts, level)
     table.to_csv(run.directory / "predictions.tsv", sep="\t", index=False)
     return Results(
         {"predict/answers": float(len(table)), "predict/mean_confidence": float(table["confidence"].mean())}
@@ -423,15 +374,3 @@ def _predict_file(
 def _columns(completion: Completion, fact: tuple[str, str, str]) -> list[Any]:
     ids = completion.ids([fact])
     return [ids.head, ids.relation, ids.tail]
-
-
-def _score_table(rows: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
-    return pd.DataFrame(
-        [[name, *(row[c] for c in SHOWN)] for name, row in rows.items()], columns=["", *SHOWN]
-    )
-
-
-def _required(value: str | None, option: str) -> str:
-    if value is None:
-        raise InputError(f"this task needs {option}")
-    return value

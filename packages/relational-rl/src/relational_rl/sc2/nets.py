@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from offprints.errors import InputError
 
-from relational_rl.nets import RelationalBlock
+from relational_rl.relational import RelationalBlock
 from relational_rl.sc2.heads import ActionHeads, Scored
 from relational_rl.sc2.inputs import Stream, VectorInputs
 from relational_rl.sc2.interface import Interface
