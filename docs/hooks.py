@@ -42,7 +42,9 @@ MARKER = re.compile(
     r"^<!-- table: (\w+)(?: ([\w-]+))?(?: ([\w-]+) ([\w-]+)(?:: ([^>]+))?)? -->$", re.MULTILINE
 )
 CITE = re.compile(r"^<!-- cite: ([\w-]+) -->$", re.MULTILINE)
-UNKNOWN = re.compile(r"^<!-- [\w-]+:.*-->$", re.MULTILINE)
+UNKNOWN = re.compile(
+    r"^<!-- [\w-]+:(?! (?:begin|end) -->).*-->$", re.MULTILINE
+)  # what a tool writes stands between begin and end
 FIGURE = re.compile(r"\((?:\.\./)+packages/([\w-]+)/figures/([\w.-]+)\)")
 
 
@@ -58,6 +60,8 @@ def on_config(config: Any) -> Any:
         {"Shared": [f"shared/{page.name}" for page in sorted(docs.glob("shared/*.md"))]},
         {"Architecture": "architecture.md"},
         {"Add a paper": "add-a-paper.md"},
+        {"Contributing": "contributing.md"},
+        {"Licences": "licences.md"},
     ]
     config.nav = [entry for entry in nav if all(entry.values())]  # a section without pages is no section
     config.watch += [str(path) for path in ROOT.glob("packages/*/results")]
