@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from offprints.fuzzing import fuzz, pytest_addoption
 from offprints.testing import data_folder, one_thread, recorded_cases
 
 from m3dm.preprocess import preprocess
@@ -15,7 +16,7 @@ from m3dm.render import Camera
 from m3dm.scan import Scan
 from m3dm.synthetic import Plan, synthetic_view
 
-__all__ = ["one_thread"]
+__all__ = ["fuzz", "one_thread", "pytest_addoption"]
 
 settings.register_profile("offprints", deadline=None, max_examples=25)  # a test states a fact, not a time
 settings.load_profile("offprints")

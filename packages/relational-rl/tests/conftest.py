@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from offprints.fuzzing import fuzz, pytest_addoption
 from offprints.testing import data_folder, one_thread, recorded_cases
 
 from relational_rl import Levels
 from relational_rl.sc2 import Argument, Function, Interface, Layer
 
-__all__ = ["one_thread"]
+__all__ = ["fuzz", "one_thread", "pytest_addoption"]
 
 settings.register_profile("offprints", deadline=None, max_examples=20)  # a test states a fact, not a time
 settings.load_profile("offprints")

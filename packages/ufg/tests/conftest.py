@@ -10,11 +10,12 @@ import pytest
 import torch
 from hypothesis import settings
 
+from offprints.fuzzing import fuzz, pytest_addoption
 from offprints.testing import one_thread, recorded_cases
 
 from ufg import GraphOperator
 
-__all__ = ["one_thread"]
+__all__ = ["fuzz", "one_thread", "pytest_addoption"]
 
 settings.register_profile("offprints", deadline=None)  # a test states a fact, not a time
 settings.load_profile("offprints")

@@ -5,17 +5,19 @@ Source: the data set's documentation: depth = value / 65535 (max - min) + min, f
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import yaml
-from PIL import Image
 
+from offprints.content import read_text
 from offprints.errors import CorruptFile, MissingFile
+from offprints.plain_yaml import require_shallow
 
 from m3dm.arrays import Floats
-from m3dm.files import read_mask, read_rgb
+from m3dm.files import open_image, read_mask, read_rgb
 from m3dm.scan import GOOD, Scan
 
 FOCAL, FOCAL_SIDE = 711.11, 512
@@ -78,13 +80,16 @@ def read_depth(image: Path, info: Path) -> Floats:
     for path in (image, info):
         if not path.is_file():
             raise MissingFile(f"no file {path}")
+    values = np.asarray(open_image(image))
     try:
-        with Image.open(image) as opened:
-            values = np.asarray(opened)
-        scale = yaml.safe_load(info.read_text(encoding="utf-8"))["normalization"]
+        text = read_text(info)
+        require_shallow(text, info)
+        scale = yaml.safe_load(text)["normalization"]
         low, high = float(scale["min"]), float(scale["max"])
-    except (OSError, ValueError, SyntaxError, KeyError, TypeError, yaml.YAMLError) as error:
-        raise CorruptFile(f"{image} and {info} do not hold depth and its normalization: {error}") from error
+        if not abs(low) <= abs(high - low) + abs(high) < math.inf:
+            raise ValueError(f"from {low} to {high}")
+    except (ValueError, KeyError, TypeError, OverflowError, yaml.YAMLError) as error:
+        raise CorruptFile(f"{info} does not hold the normalization of a depth: {error}") from error
     if values.ndim != 2 or values.dtype.itemsize < 2:
         raise CorruptFile(f"{image} is not an image of 16 bits and one channel")
     return (values.astype(np.float64) / 65535 * (high - low) + low).astype(np.float32)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
+import math
+import warnings
 from pathlib import Path
 
 import numpy as np
 import tifffile
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from offprints.atomic import atomic_write
 from offprints.errors import CorruptFile, MissingFile
 
 from m3dm.arrays import Colours, Floats, Mask
+from m3dm.cloud_headers import declared_points
 from m3dm.scan import ScanError
 
+_PIXELS = 64 * 10**6  # no sensor has more
 CLOUDS = (".tiff", ".tif", ".ply", ".pcd")
 
 
@@ -33,7 +38,7 @@ def read_rgb(path: Path | str) -> Colours:
         CorruptFile: it is truncated or no image.
         ScanError: it has one channel, 16 bits or transparent pixels.
     """
-    image = _open(Path(path))
+    image = open_image(Path(path))
     if image.mode == "RGBA" and np.asarray(image)[..., 3].min() == 255:
         image = image.convert("RGB")
     if image.mode != "RGB":
@@ -55,7 +60,7 @@ def read_mask(path: Path | str) -> Mask:
         CorruptFile: it is truncated or no image.
         ScanError: it has colours.
     """
-    image = _open(Path(path))
+    image = open_image(Path(path))
     if image.mode not in ("L", "1", "P", "I;16", "I"):
         raise ScanError(f"{path}: an image of mode {image.mode}; a mask has one channel")
     found: Mask = np.asarray(image) > 0
@@ -84,9 +89,16 @@ def read_xyz(path: Path | str, size: tuple[int, int] | None = None) -> Floats:
         raise MissingFile(f"no file {path}")
     if path.suffix.lower() in (".tiff", ".tif"):
         try:
-            xyz = np.asarray(tifffile.imread(path))
-        except (tifffile.TiffFileError, ValueError, OSError, IndexError, KeyError) as error:
+            content = io.BytesIO(path.read_bytes())  # a file would be asked for as many bytes as a tag claims
+            with tifffile.TiffFile(content) as file:
+                _require_size(file)
+                xyz = np.asarray(file.asarray())
+        except MemoryError:
+            raise
+        except Exception as error:  # tifffile ends in whatever its parts end in
             raise CorruptFile(f"{path} is damaged or not a TIFF: {error}") from error
+        if xyz.dtype.kind not in "fiu":
+            raise ScanError(f"{path} holds {xyz.dtype}; coordinates are numbers")
         if xyz.ndim != 3 or xyz.shape[2] != 3:
             raise ScanError(f"{path} has shape {xyz.shape}; an organised cloud is (H, W, 3)")
     elif path.suffix.lower() in (".ply", ".pcd"):
@@ -128,31 +140,59 @@ def write_ply(path: Path | str, points: Floats, colours: Colours, scores: Floats
         file.write(header.encode() + rows.tobytes())
 
 
-def _open(path: Path) -> Image.Image:
+def _require_size(file: tifffile.TiffFile) -> None:
+    """A TIFF may say that it is of any size, which is taken before its content is looked at."""
+    size = math.prod(file.series[0].shape) * file.series[0].dtype.itemsize
+    if size > _PIXELS * 3 * 8:
+        raise ValueError(f"its header says {size:,} bytes of points; {_PIXELS:,} pixels are the most")
+
+
+def open_image(path: Path) -> Image.Image:
+    """An image with all its pixels read.
+
+    Args:
+        path: a file that Pillow reads, of 64 million pixels at most.
+
+    Raises:
+        MissingFile: there is no such file.
+        CorruptFile: it is truncated, no image, or larger.
+    """
     if not path.is_file():
         raise MissingFile(f"no file {path}")
     try:
-        with Image.open(path) as image:
+        # From memory: a file would be asked for as many bytes as a chunk claims to have.
+        content = io.BytesIO(path.read_bytes())
+        with warnings.catch_warnings(), Image.open(content) as image:
+            warnings.simplefilter("ignore")  # of metadata that nobody needs
+            if image.width * image.height > _PIXELS:
+                raise ValueError(f"{image.width} x {image.height} pixels; {_PIXELS:,} are the most")
             image.load()
             return image.copy()
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (MemoryError, MissingFile):
+        raise
+    except Exception as error:  # Pillow's readers end in whatever their parts end in
         raise CorruptFile(f"{path} is damaged or not an image: {error}") from error
 
 
 def _organised(path: Path, size: tuple[int, int] | None) -> Floats:
     import open3d
 
+    if size is None:
+        raise ScanError(f"{path}: without an image its rows are not known; store an organised cloud as TIFF")
+    _require_points(path, declared_points(path), size)
     # open3d says what is wrong on its own stream; the errors below say it once.
     with open3d.utility.VerbosityContextManager(open3d.utility.VerbosityLevel.Error):
         cloud = open3d.io.read_point_cloud(path, remove_nan_points=False, remove_infinite_points=False)
     points = np.asarray(cloud.points)
     if not len(points):
         raise CorruptFile(f"{path} has no points, or is damaged")
-    if size is None:
-        raise ScanError(f"{path}: without an image its rows are not known; store an organised cloud as TIFF")
-    if len(points) != size[0] * size[1]:
+    _require_points(path, len(points), size)
+    return points.reshape(*size, 3)
+
+
+def _require_points(path: Path, points: int, size: tuple[int, int]) -> None:
+    if points != size[0] * size[1]:
         raise ScanError(
-            f"{path} has {len(points)} points, the image {size[0]} x {size[1]} = {size[0] * size[1]} pixels; "
+            f"{path} has {points} points, the image {size[0]} x {size[1]} = {size[0] * size[1]} pixels; "
             "it needs a point for every pixel, row by row"
         )
-    return points.reshape(*size, 3)

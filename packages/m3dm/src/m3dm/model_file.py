@@ -18,7 +18,8 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from offprints.atomic import atomic_write
-from offprints.errors import CorruptFile, InputError, MissingFile
+from offprints.content import parse_json
+from offprints.errors import CorruptFile, InputError, MissingFile, naming
 
 from m3dm.bank import MemoryBank
 from m3dm.colour import ColourBank
@@ -105,19 +106,30 @@ def load_model(
         raise MissingFile(f"no model {path}")
     try:
         with safe_open(path, "pt") as file:
-            told: dict[str, Any] = json.loads((file.metadata() or {}).get("m3dm", "{}"))
+            told: Any = parse_json((file.metadata() or {}).get("m3dm", "{}"), path)
             tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise CorruptFile(f"{path} is truncated or damaged: {error}") from error
-    if told.get("kind") != KIND:
+    if not isinstance(told, dict) or told.get("kind") != KIND:
         raise CorruptFile(f"{path} holds tensors, but no detector of this package")
-    if told["schema"] != SCHEMA:
+    if told.get("schema") != SCHEMA:
         raise InputError(
-            f"{path} has schema {told['schema']}; this version reads schema {SCHEMA}: fit it again"
+            f"{path} has schema {told.get('schema')}; this version reads schema {SCHEMA}: fit it again"
         )
     try:
-        return _restored(told, tensors, dict(weights or {}), device)
-    except (KeyError, TypeError, RuntimeError) as error:
+        with naming(path):
+            return _restored(told, tensors, dict(weights or {}), device)
+    except InputError:
+        raise
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        IndexError,
+        RuntimeError,
+        OverflowError,
+    ) as error:
         raise CorruptFile(f"{path} lacks a part of the detector: {error}") from error
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from offprints.atomic import atomic_write
+from offprints.npz import load_npz
 
 from m3dm.datasets import Scans, ScanSource
 from m3dm.preprocess import PreparationOptions, preprocess
@@ -59,7 +59,7 @@ class PreparedSource:
         if kept.exists():
             try:
                 return _load(kept, self.name)
-            except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            except (OSError, ValueError) as error:
                 _log.warning("%s is damaged (%s) and is made again", kept, error)
         scan = preprocess(self.raw.read(), self.options)
         _save(kept, scan)
@@ -95,7 +95,7 @@ def _save(path: Path, scan: Scan) -> None:
 
 
 def _load(path: Path, name: str) -> Scan:
-    with np.load(path, allow_pickle=False) as found:
-        defect = str(found["defect"]) or None
-        rgb, xyz, mask = (found[key] if key in found else None for key in ("rgb", "xyz", "mask"))  # noqa: SIM401 - no dict
-        return Scan(rgb, xyz, mask, defect, name)
+    found = load_npz(path)
+    if "defect" not in found or found["defect"].ndim:
+        raise ValueError("it names no defect")
+    return Scan(found.get("rgb"), found.get("xyz"), found.get("mask"), str(found["defect"]) or None, name)

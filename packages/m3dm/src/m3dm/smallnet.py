@@ -152,6 +152,9 @@ class SmallNet:
     @classmethod
     def restored(cls, described: Mapping[str, Any], tensors: dict[str, Tensor]) -> SmallNet:
         """From what `describe` gave, and the tensors of its state."""
+        longest = max((max(value.shape, default=1) for value in tensors.values()), default=0)
+        if not 0 < int(described["width"]) <= longest:  # a network is made before its weights are put in
+            raise InputError(f"a width of {described['width']}, and the longest tensor has {longest} numbers")
         network = ConvNet(int(described["width"]))
         network.load_state_dict(tensors)
         return cls(network.eval(), int(described["width"]), int(described["trained_on"]))

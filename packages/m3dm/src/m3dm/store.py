@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import zipfile
+import math
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from offprints.atomic import atomic_write
+from offprints.npz import load_npz
 
 from m3dm.datasets import Scans
 from m3dm.features import Backbone, PatchFeatures, ScanFeatures, extract
@@ -77,10 +78,18 @@ def _truth(
     """Mask, side and kind of defect, kept beside the features: reading the scan for them would take longer than judging it."""
     if path.exists():
         try:
-            with np.load(path, allow_pickle=False) as found:
-                mask = found["mask"] if found["known"] else None
-                return mask, int(found["side"]), str(found["defect"]) or None
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            found = load_npz(path, ("mask", "known", "side", "defect"))
+            plain = all(found[name].ndim == 0 for name in ("known", "side", "defect"))
+            if (
+                not plain
+                or found["side"].dtype.kind not in "iu"
+                or found["mask"].dtype != bool
+                or found["mask"].ndim != 2
+            ):
+                raise ValueError("its arrays are not what was kept")
+            mask = found["mask"] if found["known"] else None
+            return mask, int(found["side"]), str(found["defect"]) or None
+        except (OSError, ValueError) as error:
             _log.warning("%s is damaged (%s) and is made again", path, error)
     told = extract(scan or source.read(), None, None)
     mask = told.mask
@@ -109,9 +118,17 @@ def _load(path: Path) -> PatchFeatures | None:
     if not path.exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as found:
-            rows, valid, grid = found["rows"], found["valid"], tuple(found["grid"].tolist())
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        found = load_npz(path, ("rows", "valid", "grid"))
+        rows, valid, sides = found["rows"], found["valid"], found["grid"]
+        if sides.shape != (2,) or sides.dtype.kind not in "iu":
+            raise ValueError("it names no grid")
+        grid = tuple(sides.tolist())
+        shaped = rows.ndim == 2 and valid.shape == (math.prod(grid),)
+        if not shaped or valid.dtype != bool or len(rows) != valid.sum() or rows.dtype != np.float32:
+            raise ValueError("its arrays are not what was kept")
+        if not np.isfinite(rows).all():
+            raise ValueError("it holds a number that is not finite")
+    except (OSError, ValueError) as error:
         _log.warning("%s is damaged (%s) and is made again", path, error)
         return None
     # Patches that do not see the part are background; no one asks for their features.

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from offprints.content import read_text
-from offprints.errors import InputError
+from offprints.errors import InputError, naming
 
 from sky_broker.job import Job, Output, Resources, Task, TimeSpec
 from sky_broker.plan import Placement, Plan
@@ -135,7 +135,8 @@ def from_skypilot(
         raise InputError(f"{file} has no task")
     if unknown := sorted(set(outputs or {}) - {task.name for task in tasks}):
         raise InputError(f"{file} has no task {unknown[0]!r} to give an output")
-    return Job(name, tuple(tasks))
+    with naming(file):
+        return Job(name, tuple(tasks))
 
 
 def _task(place: Place, number: int, hours: Mapping[str, float] | float) -> Task:
@@ -194,7 +195,7 @@ def _resources(place: Place, keys: dict[str, Place]) -> Resources:
         given["clouds"] = (cloud,)
     if region:
         if not cloud:
-            raise keys["region"].wrong("a region needs its cloud")
+            raise keys["infra" if "infra" in keys else "region"].wrong("a region needs its cloud")
         given["regions"] = (f"{cloud}:{region}",)
     if "use_spot" in keys and keys["use_spot"].truth():
         given["spot"] = "required"

@@ -68,7 +68,7 @@ def _amount(text: object, units: Mapping[str, float], what: str, example: str) -
     if written.startswith("$") and "$" in units:
         written = written[1:] + " $"
     found = _AMOUNT.match(written)
-    if isinstance(text, bool) or found is None or not found[1].strip("+-."):
+    if isinstance(text, bool) or found is None or not found[1].strip("+-.")[:1].isdigit():
         raise InputError(f"{what}: {text!r} is no amount; write it as in {example!r}")
     if not found[2]:
         raise InputError(f"{what}: {text!r} has no unit; write it as in {example!r}")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from offprints.content import read_content
 from offprints.data import load_npz
-from offprints.errors import DataError, MissingFile
+from offprints.errors import DataError, MissingFile, naming
 
 from supcon_simplex.labelled import DataSplits, LabelledData
 
@@ -51,7 +51,8 @@ def read_splits(path: str | Path, seed: int = 0) -> DataSplits:
         is_test = _fifth(labels, seed)
     if is_test.all() or not is_test.any():
         raise DataError(f"{path}: all rows are of one split")
-    data = LabelledData(x, labels, tuple(str(name) for name in names))
+    with naming(path):
+        data = LabelledData(x, labels, tuple(str(name) for name in names))
     train, test = data[~is_test], data[is_test]
     if only := [data.class_names[k] for k in np.flatnonzero(train.counts == 0)]:
         raise DataError(f"{path}: no training row of class {', '.join(only)}")
@@ -98,7 +99,7 @@ def _table(path: Path) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_] | 
         raise DataError(f"{path}, line {int(np.argmax(table[LABEL].isna())) + 2}: no label")
     is_test = None
     if "split" in table:
-        if unknown := sorted(set(table["split"].astype(str)) - {"train", "test"}):
+        if unknown := sorted(set(table["split"].fillna("").astype(str)) - {"train", "test"}):
             raise DataError(
                 f"{path}: the column split has {unknown[0]!r}, but only train and test are splits"
             )
@@ -109,7 +110,11 @@ def _table(path: Path) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_] | 
 def _read(path: Path) -> pd.DataFrame:
     try:
         return pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+    except (
+        ValueError,
+        OverflowError,
+        pd.errors.ParserError,
+    ) as error:  # not UTF-8, empty, or of lines that differ
         raise DataError(f"{path} is not a table with a line of names: {error}") from error
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from offprints.content import open_content
+from offprints.content import open_content, unpacking
 from offprints.errors import CorruptFile, DataError, MissingFile
 from offprints.unpack import unpack
 
@@ -139,11 +139,8 @@ def _cifar_folder(
     for name in (*train, test):
         for path in (folder / name, folder / f"{name}.gz"):
             if path.is_file():
-                with open_content(path, name) as stream:
-                    try:
-                        content = stream.read()
-                    except (EOFError, OSError) as error:
-                        raise CorruptFile(f"{path}: truncated or damaged gzip file ({error})") from error
+                with unpacking(path), open_content(path, name) as stream:
+                    content = stream.read()
                 parts["test" if name == test else "train"].append(
                     read_cifar_records(content, kind, str(path))
                 )

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
@@ -16,6 +14,7 @@ from offprints.data import Archive, DataFile, Dataset
 from offprints.errors import DataError
 
 from ufg.node_data import NodeData
+from ufg.number_tables import read_numbers
 
 
 @dataclass(frozen=True)
@@ -32,17 +31,19 @@ class OGBNodes(Dataset):
         """
         checksums = self.verify(root)
 
-        def table(name: str, kind: Any) -> NDArray[Any]:
-            content = io.BytesIO(self.read_bytes(name, root))
-            return np.asarray(pd.read_csv(content, header=None, dtype=kind))
+        def table(name: str, kind: type[np.generic], columns: int | None = None) -> NDArray[Any]:
+            return read_numbers(self.read_bytes(name, root), f"{self.name}/{name}", kind, columns)
 
-        features, labels = table("raw/node-feat.csv", np.float32), table("raw/node-label.csv", np.int64)[:, 0]
-        pairs = table("raw/edge.csv", np.int64)
-        if len(features) != len(labels) or pairs.max(initial=-1) >= len(labels):
-            raise DataError(f"{self.name}: nodes, labels and edges do not fit together")
+        features = table("raw/node-feat.csv", np.float32)
+        labels = table("raw/node-label.csv", np.int64, 1)[:, 0]
+        pairs = table("raw/edge.csv", np.int64, 2)
         train, valid, test = (
-            table(f"split/time/{part}.csv", np.int64)[:, 0] for part in ("train", "valid", "test")
+            table(f"split/time/{part}.csv", np.int64, 1)[:, 0] for part in ("train", "valid", "test")
         )
+        nodes = np.concatenate([pairs.ravel(), train, valid, test])
+        fitting = len(features) == len(labels) and labels.min(initial=0) >= 0
+        if not fitting or nodes.min(initial=0) < 0 or nodes.max(initial=-1) >= len(labels):
+            raise DataError(f"{self.name}: nodes, labels, edges and split do not fit together")
         return NodeData(
             name=self.name,
             edges=np.unique(np.sort(pairs[pairs[:, 0] != pairs[:, 1]], 1), axis=0),

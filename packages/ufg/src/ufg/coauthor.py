@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from offprints.data import DataFile, Dataset, load_npz
-from offprints.errors import DataError, InputError
+from offprints.errors import DataError, InputError, naming
 
 from ufg.node_data import NodeData
 
@@ -56,6 +58,7 @@ def read_npz(path: str | Path, name: str, seed: int = 0) -> NodeData:
         InputError: a class has too few nodes.
     """
     arrays = load_npz(path, _FIELDS)
+    _require_graph(arrays, path)
     num_nodes, labels = int(arrays["num_nodes"]), arrays["label"].astype(np.int64)
     edges = arrays["edges"].astype(np.int64)
     shape = tuple(int(size) for size in arrays["attr_shape"])
@@ -67,8 +70,51 @@ def read_npz(path: str | Path, name: str, seed: int = 0) -> NodeData:
     indices = arrays["attr_indices"].astype(np.int32)
     values = np.broadcast_to(arrays["attr_data"].astype(float), indices.shape).copy()
     features = csr_array((values, indices, arrays["attr_indptr"].astype(np.int32)), shape=shape)
-    train, valid, test = split_by_class(labels, seed)
-    return NodeData(name, edges, features, labels, train, valid, test)
+    with naming(path):
+        train, valid, test = split_by_class(labels, seed)
+        return NodeData(name, edges, features, labels, train, valid, test)
+
+
+_KINDS = {"num_nodes": (0, "iu"), "edges": (2, "iu"), "label": (1, "iu"), "attr_shape": (1, "iu")}
+_KINDS |= {"attr_indices": (1, "iu"), "attr_indptr": (1, "iu")}
+
+
+def _require_graph(arrays: Mapping[str, NDArray[Any]], path: str | Path) -> None:
+    """Shapes, and what points into other arrays: SciPy believes all of it."""
+
+    def require(holds: bool | np.bool_, what: str) -> None:
+        if not holds:
+            raise DataError(f"{path}: {what}")
+
+    for name, (dims, kinds) in _KINDS.items():
+        found = arrays[name]
+        right = found.ndim == dims and found.dtype.kind in kinds
+        require(
+            right,
+            f"{name} is {found.dtype} of shape {found.shape}, and {dims} dimensions of integers are needed",
+        )
+        # Above are unsigned ones that would turn negative.
+        fits = found.size == 0 or (found.min() >= -(2**31) and found.max() < 2**31)
+        require(fits, f"{name} holds a number that is out of range")
+    values, starts, indices = arrays["attr_data"], arrays["attr_indptr"], arrays["attr_indices"]
+    require(
+        values.dtype.kind in "fiu" and values.ndim <= 1 and np.isfinite(values).all(),
+        "attr_data are finite numbers",
+    )
+    require(values.size in (1, len(indices)), f"{values.size} attr_data for {len(indices)} attr_indices")
+    require(
+        len(arrays["attr_shape"]) == 2 and arrays["attr_shape"].min() >= 0, "attr_shape is nodes and features"
+    )
+    require(arrays["edges"].shape[1] == 2 and arrays["edges"].min(initial=0) >= 0, "edges are pairs of nodes")
+    whole = len(starts) == int(arrays["attr_shape"][0]) + 1 and starts[0] == 0 and starts[-1] == len(indices)
+    require(
+        whole and (np.diff(starts.astype(np.int64)) >= 0).all(), "attr_indptr does not divide attr_indices"
+    )
+    inside = indices.min(initial=0) >= 0 and indices.max(initial=-1) < arrays["attr_shape"][1]
+    require(inside, "attr_indices point outside of the features")
+    require(
+        arrays["label"].max(initial=0) <= len(arrays["label"]), "a class has a number above that of all nodes"
+    )
 
 
 def split_by_class(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from offprints.checkpoint import fingerprint
@@ -18,6 +16,7 @@ from offprints.errors import DataError, InputError
 
 from ufg.adjacency import LambdaMax
 from ufg.graph import GraphOperator
+from ufg.number_tables import read_numbers
 
 
 @dataclass(frozen=True)
@@ -116,11 +115,9 @@ class TUDataset(Dataset):
         checksums = self.verify(root)
 
         def numbers(part: str, columns: int) -> NDArray[np.int64]:
-            content = self.read_bytes(f"{self.name}_{part}.txt", root)
-            table = pd.read_csv(io.BytesIO(content), header=None, skipinitialspace=True, dtype=np.int64)
-            if table.shape[1] != columns:
-                raise DataError(f"{self.name}_{part}.txt has {table.shape[1]} columns, not {columns}")
-            return np.asarray(table, np.int64)
+            name = f"{self.name}_{part}.txt"
+            found: NDArray[np.int64] = read_numbers(self.read_bytes(name, root), name, np.int64, columns)
+            return found
 
         owner = numbers("graph_indicator", 1)[:, 0]
         labels = numbers("graph_labels", 1)[:, 0]
@@ -131,6 +128,9 @@ class TUDataset(Dataset):
             or owner[0] != 1
             or owner[-1] != len(labels)
             or len(kinds) != len(owner)
+            or pairs.min(initial=0) < 0
+            or pairs.max(initial=-1) >= len(owner)
+            or (owner[pairs[:, 0]] != owner[pairs[:, 1]]).any()
         ):
             raise DataError(f"{self.name}: nodes, graphs and labels do not fit together")
         _, targets = np.unique(labels, return_inverse=True)

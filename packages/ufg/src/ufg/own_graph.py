@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from offprints.content import read_content
-from offprints.errors import DataError, InputError, MissingFile
+from offprints.errors import DataError, InputError, MissingFile, naming
 
 from ufg.coauthor import read_npz
 from ufg.node_data import NodeData
@@ -52,21 +52,22 @@ def own_graph(path: str | Path, seed: int = 0) -> NodeData:
     values = _numbers(path / "features.tsv", features.drop(columns=0))
     edges, weight = _edges(path / "edges.tsv", number)
     labels, classes, split = _labels(path / "labels.tsv", number)
-    parts = _random(labels, seed) if split is None else [np.flatnonzero(split == part) for part in SPLITS]
-    train, valid, test = parts
-    return NodeData(
-        path.name,
-        edges,
-        csr_array(values),
-        labels,
-        train,
-        valid,
-        test,
-        weight=weight,
-        checksums={name: _digest(path / name) for name in ("edges.tsv", "features.tsv", "labels.tsv")},
-        node_names=names,
-        class_names=classes,
-    )
+    with naming(path):
+        parts = _random(labels, seed) if split is None else [np.flatnonzero(split == part) for part in SPLITS]
+        train, valid, test = parts
+        return NodeData(
+            path.name,
+            edges,
+            csr_array(values),
+            labels,
+            train,
+            valid,
+            test,
+            weight=weight,
+            checksums={name: _digest(path / name) for name in ("edges.tsv", "features.tsv", "labels.tsv")},
+            node_names=names,
+            class_names=classes,
+        )
 
 
 def _table(path: Path) -> pd.DataFrame:
@@ -74,7 +75,7 @@ def _table(path: Path) -> pd.DataFrame:
         raise MissingFile(f"no file {path}")
     try:
         return pd.read_csv(path, sep="\t", header=None, dtype=str, keep_default_na=False, quoting=3)
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+    except (ValueError, pd.errors.ParserError) as error:  # not UTF-8, empty, or of lines that differ
         raise DataError(f"{path}: not a table with tabs ({error})") from error
 
 

@@ -7,7 +7,7 @@ import pickle
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse
@@ -18,6 +18,7 @@ from offprints.data import DataFile, Dataset, Url
 from offprints.errors import DataError
 
 from ufg.node_data import NodeData
+from ufg.number_tables import read_numbers
 
 _ADDRESS = "https://raw.githubusercontent.com/kimiyoung/planetoid/master/data"
 _VALIDATION = 500
@@ -44,8 +45,9 @@ class Planetoid(Dataset):
             part: _unpickled(self.read_bytes(f"raw/ind.{self.name}.{part}", root), f"{self.name}.{part}")
             for part in ("x", "y", "tx", "ty", "allx", "ally", "graph")
         }
-        index = self.read_bytes(f"raw/ind.{self.name}.test.index", root).decode()
-        test = np.array(index.split(), np.int64)
+        place = f"raw/ind.{self.name}.test.index"
+        test = read_numbers(self.read_bytes(place, root), place, np.int64, 1)[:, 0]
+        _require_parts(parts, test, self.name)
         known = len(parts["ally"])
         num_nodes = max(known, int(test.max()) + 1)
         # Row i of allx is node i; row k of tx is the node that line k of the index names. Some nodes may have neither.
@@ -68,11 +70,83 @@ class Planetoid(Dataset):
         )
 
 
+def _require_parts(parts: dict[str, Any], test: NDArray[np.int64], name: str) -> None:
+    """That each part is what it is called, and that they fit together.
+
+    Raises:
+        DataError: one is not, or they do not.
+    """
+
+    def require(holds: bool | np.bool_, what: str) -> None:
+        if not holds:
+            raise DataError(f"{name}: {what}")
+
+    for part in ("x", "tx", "allx"):
+        require(isinstance(parts[part], csr_array), f"{part} is no sparse matrix")
+    for part in ("y", "ty", "ally"):
+        table = parts[part]
+        require(
+            isinstance(table, np.ndarray) and table.ndim == 2 and table.dtype.kind in "iuf",
+            f"{part} is no table",
+        )
+    graph = parts["graph"]
+    plain = isinstance(graph, dict) and all(isinstance(found, list) for found in graph.values())
+    require(plain, "graph is no dictionary of lists")
+    nodes = [*graph, *(node for found in graph.values() for node in found)]
+    require(all(type(node) is int for node in nodes), "graph lists what is no node")
+    count = len(parts["ally"]) + 10 * len(test)  # some test nodes are left out of the index
+    inside = test.size > 0 and test.min() >= 0 and test.max() < count and len(np.unique(test)) == len(test)
+    require(inside, "the index of test nodes has one that is none, or one twice")
+    most = max(len(parts["ally"]), int(test.max()) + 1)
+    require(all(0 <= node < most for node in nodes), "graph lists a node that is none")
+    widths = (
+        {parts[part].shape[1] for part in ("x", "tx", "allx")},
+        {parts[p].shape[1] for p in ("y", "ty", "ally")},
+    )
+    require(all(len(one) == 1 and min(one) > 0 for one in widths), "parts have rows of other lengths")
+    rows = [(parts[a].shape[0], len(parts[b])) for a, b in (("x", "y"), ("tx", "ty"), ("allx", "ally"))]
+    require(all(a == b for a, b in rows) and rows[1][0] == len(test), "parts have other numbers of rows")
+    require(rows[0][0] + _VALIDATION <= rows[2][0], "there are too few nodes for the split")
+
+
+def _matrix(told: _Matrix, name: str) -> csr_array:
+    """The matrix that a pickle told of.
+
+    Raises:
+        DataError: its arrays make none.
+    """
+    state = vars(told)
+    shape: Any
+    starts: Any
+    columns: Any
+    values: Any
+    shape, starts, columns, values = (state.get(key) for key in ("_shape", "indptr", "indices", "data"))
+    plain = isinstance(shape, tuple) and len(shape) == 2 and all(type(size) is int for size in shape)
+    kinds = ((starts, "i"), (columns, "i"), (values, "fiu"))
+    if not plain or not all(
+        isinstance(one, np.ndarray) and one.ndim == 1 and one.dtype.kind in kind for one, kind in kinds
+    ):
+        raise DataError(f"{name} is no sparse matrix")
+    whole = len(starts) == shape[0] + 1 and starts[0] == 0 and starts[-1] == len(columns) == len(values)
+    rising = whole and bool((np.diff(starts) >= 0).all()) and 0 < shape[1] < 2**31
+    if not rising or columns.min(initial=0) < 0 or columns.max(initial=-1) >= shape[1]:
+        raise DataError(f"{name} is a sparse matrix whose arrays do not fit together")
+    return csr_array((values, columns, starts), shape=shape)
+
+
 def _edges(graph: dict[int, list[int]]) -> NDArray[np.int64]:
     source = np.repeat(np.fromiter(graph, np.int64), [len(found) for found in graph.values()])
     target = np.array([node for found in graph.values() for node in found], np.int64)
     pairs = np.sort(np.stack([source, target], 1), 1)
     return np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0)
+
+
+class _Array:
+    """Stands for numpy's array where a pickle names it: called, that one would make an array of any size."""
+
+
+class _Matrix:
+    """What a pickle tells of a sparse matrix, as plain attributes that nobody has believed yet."""
 
 
 # What the published files are made of, and nothing that runs code.
@@ -81,14 +155,19 @@ _ALLOWED: dict[tuple[str, str], Any] = {
     ("__builtin__", "list"): list,
     ("__builtin__", "object"): object,
     ("builtins", "list"): list,
-    ("scipy.sparse.csr", "csr_matrix"): scipy.sparse.csr_matrix,
-    ("scipy.sparse._csr", "csr_matrix"): scipy.sparse.csr_matrix,
-    ("numpy", "ndarray"): np.ndarray,
+    ("scipy.sparse.csr", "csr_matrix"): _Matrix,
+    ("scipy.sparse._csr", "csr_matrix"): _Matrix,
+    ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): np.dtype,
 }
 
 
-class _ArraysOnly(pickle.Unpickler):
+class _ArraysOnly(pickle._Unpickler):  # in Python: the one in C takes all the memory that a number asks for
+    # Nor has an old pickle a byte array, for which the one in Python does so, too.
+    dispatch: ClassVar[Any] = {
+        code: load for code, load in pickle._Unpickler.dispatch.items() if code != pickle.BYTEARRAY8[0]
+    }
+
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in (
             ("numpy.core.multiarray", "_reconstruct"),
@@ -102,25 +181,28 @@ class _ArraysOnly(pickle.Unpickler):
         raise pickle.UnpicklingError(f"{module}.{name} is no array")
 
 
-def _empty_array(kind: type, shape: tuple[int, ...], code: bytes | str) -> NDArray[Any]:
-    if kind is not np.ndarray:
-        raise pickle.UnpicklingError(f"{kind} is no array")
+def _empty_array(kind: object, shape: tuple[int, ...], code: bytes | str) -> NDArray[Any]:
+    if kind is not _Array or shape != (0,):
+        raise pickle.UnpicklingError(f"{kind} of shape {shape} is no array that is still to be filled")
     return np.ndarray.__new__(np.ndarray, shape, code if isinstance(code, str) else code.decode("latin1"))
 
 
-def _plain_instance(kind: type, base: type, state: Any) -> Any:
-    if kind is not scipy.sparse.csr_matrix or base is not object:
+def _plain_instance(kind: object, base: object, state: Any) -> Any:
+    if kind is not _Matrix or base is not object:
         raise pickle.UnpicklingError(f"{kind} is no sparse matrix")
-    return object.__new__(kind)
+    return _Matrix()
 
 
 def _unpickled(content: bytes, name: str) -> Any:
     try:
-        return _ArraysOnly(io.BytesIO(content), encoding="latin1").load()
-    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, IndexError) as error:
+        found = _ArraysOnly(io.BytesIO(content), encoding="latin1").load()
+    except MemoryError:
+        raise
+    except Exception as error:  # what a damaged program of a pickle may end with is not a short list
         raise DataError(
             f"{name} holds something else than arrays and lists of neighbours: {error}"
         ) from error
+    return _matrix(found, name) if isinstance(found, _Matrix) else found
 
 
 def _planetoid(name: str, title: str, **sha256: str | None) -> Planetoid:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from offprints.content import decoded
 from offprints.data import DataFile, Dataset
 from offprints.errors import DataError
 
@@ -66,13 +67,11 @@ class QM7(Dataset):
             DataError: an atom is of another element, or a geometry does not read as one.
         """
         self.verify(root)
-        rows = [line.split() for line in self.read_bytes("hof_qm7.txt", root).decode().splitlines()]
-        with tarfile.open(fileobj=io.BytesIO(self.read_bytes("qm7_xyz.tar", root))) as archive:
-            text = {
-                member.name.rpartition("/")[2]: archive.extractfile(member).read().decode()  # type: ignore[union-attr]
-                for member in archive
-                if member.isfile()
-            }
+        rows = [
+            line.split() for line in decoded(self.read_bytes("hof_qm7.txt", root), "hof_qm7.txt").splitlines()
+        ]
+        energy = _energies(rows)
+        text = _members(self.read_bytes("qm7_xyz.tar", root))
         number = {symbol: i for i, symbol in enumerate(ELEMENTS)}
         sizes, element, position = [], [], []
         for name, *_ in rows:
@@ -83,9 +82,13 @@ class QM7(Dataset):
             try:
                 element += [number[atom[0]] for atom in atoms]
                 position += [[float(value) for value in atom[1:4]] for atom in atoms]
+                if (
+                    not all(len(atom) >= 4 for atom in atoms)
+                    or not np.isfinite(position[-len(atoms) :]).all()
+                ):
+                    raise ValueError("an element and three finite numbers were expected in a line")
             except (KeyError, ValueError) as error:
                 raise DataError(f"{name} of qm7_xyz.tar does not read as atoms: {error}") from error
-        energy = np.array([float(row[1]) for row in rows])
         return Molecules(np.array(sizes), np.array(element), np.array(position), energy)
 
     def load(self, root: str | Path | None = None, chemistry: bool = True) -> GraphData:
@@ -102,6 +105,31 @@ class QM7(Dataset):
         molecules = self.molecules(root)
         graphs = atoms_with_surroundings(molecules) if chemistry else atoms_without_names(molecules)
         return replace(graphs, checksums=self.verify(root))
+
+
+def _energies(rows: list[list[str]]) -> NDArray[np.float64]:
+    try:
+        energy = np.array([float(row[1]) for row in rows])
+    except (IndexError, ValueError) as error:
+        raise DataError(f"hof_qm7.txt: a name and a number were expected in each line: {error}") from error
+    if not len(energy) or not np.isfinite(energy).all():
+        raise DataError("hof_qm7.txt: there is no molecule, or one whose energy is not finite")
+    return energy
+
+
+def _members(content: bytes) -> dict[str, str]:
+    """Name -> text of the files in the archive."""
+    found = {}
+    try:
+        with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
+            for member in archive:
+                # A sparse member may say that it is of any size.
+                if member.isfile() and not member.issparse() and (stream := archive.extractfile(member)):
+                    name = member.name.rpartition("/")[2]
+                    found[name] = decoded(stream.read(), f"{name} of qm7_xyz.tar")
+    except (tarfile.TarError, OverflowError, EOFError) as error:
+        raise DataError(f"qm7_xyz.tar is truncated or damaged: {error}") from error
+    return found
 
 
 def atoms_without_names(molecules: Molecules) -> GraphData:
