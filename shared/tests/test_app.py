@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 import yaml
@@ -370,3 +371,22 @@ def test_several_data_sets_are_recorded_together(tmp_path: Path) -> None:
         "a+b",
         {"a/train.txt": "1", "b/train.txt": "2"},
     )
+
+
+def test_a_figure_that_cannot_be_written_to_its_end_leaves_the_earlier_one(tmp_path: Path) -> None:
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+
+    class Half(type(figure)):  # type: ignore[misc]
+        def savefig(self, target: Path | BinaryIO, **options: object) -> None:
+            file = target.open("wb") if isinstance(target, Path) else target
+            file.write(whole[: len(whole) // 2])
+            file.flush()
+            raise KeyboardInterrupt
+
+    with Run(tmp_path, RunConfig()) as run:
+        path = run.figure("curve", figure)
+        whole = path.read_bytes()
+        with pytest.raises(KeyboardInterrupt):
+            run.figure("curve", Half())
+    assert path.read_bytes() == whole
+    assert [found.name for found in path.parent.iterdir()] == ["curve.png"]

@@ -41,6 +41,23 @@ def test_a_later_value_for_a_step_replaces_the_earlier(tmp_path: Path) -> None:
     assert (tmp_path / "metrics.csv").read_text().endswith(",2.0\n")
 
 
+def test_a_shorter_row_takes_the_place_of_a_longer_one_at_once(tmp_path: Path) -> None:
+    log = MetricsLog(tmp_path)
+    log.log(1, {"loss": 1})
+    log.log(2, {"loss": 123456.789})
+    with (tmp_path / "metrics.csv").open() as before:
+        log.log(2, {"loss": 2})
+        assert before.read().endswith(
+            ",123456.789\n"
+        )  # who reads the file at that moment sees all of the old one
+    log.log(3, {"loss": 3})
+    assert [(row["step"], row["loss"]) for row in rows(tmp_path)] == [
+        ("1", "1.0"),
+        ("2", "2.0"),
+        ("3", "3.0"),
+    ]
+
+
 def test_a_resumed_run_continues_from_its_checkpoint_without_a_step_twice(tmp_path: Path) -> None:
     first = MetricsLog(tmp_path)
     for step in (1, 2, 3, 4):

@@ -135,10 +135,14 @@ class MetricsLog:
             self._row = {"step": str(step), "seconds": f"{self.seconds:.3f}"}
             self._last_step = step
         self._row.update({name: repr(number) for name, number in numbers.items()})
+        line = _line([self._row.get(name, "") for name in self._header]).encode()
+        if self._row_start + len(line) < self._file.seek(0, io.SEEK_END):
+            # Over a longer line it would leave that one's end for as long as it takes to cut it off.
+            self._rewrite([*read_metrics(self.path)[1][:-1], dict(self._row)])
+            return
         self._file.seek(self._row_start)
         # One write call for the line: a killed process leaves it whole or not at all.
-        self._file.write(_line([self._row.get(name, "") for name in self._header]).encode())
-        self._file.truncate()
+        self._file.write(line)
 
     def _rewrite(self, rows: list[dict[str, str]]) -> None:
         lines = [_line(self._header), *(_line([row.get(name, "") for name in self._header]) for row in rows)]

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from offprints import hardware
+from offprints.atomic import atomic_write
 from offprints.errors import InputError
 from offprints.interrupt import Interrupts
 from offprints.logging import Progress, console, logging_to, progress
@@ -168,10 +169,10 @@ class Run:
         """
         path = self.directory / "figures" / f"{name}.png"
         if self.main:
-            path.parent.mkdir(exist_ok=True)
             # A layout engine has made room for all labels already; to crop would draw the figure a second time.
             crop = "tight" if figure.get_layout_engine() is None else None
-            figure.savefig(path, dpi=150, bbox_inches=crop)
+            with atomic_write(path) as file:
+                figure.savefig(file, format="png", dpi=150, bbox_inches=crop)
             self.metrics.picture(name, path)
         return path
 

@@ -1,10 +1,13 @@
-"""Tables for a person at a terminal."""
+"""Tables for a person at a terminal, and as files for whatever reads them."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pandas as pd
 from rich.table import Table
 
+from offprints.atomic import write_text
 from offprints.logging import console
 
 
@@ -17,6 +20,16 @@ def show(table: pd.DataFrame, title: str) -> None:
     for row in table.itertuples(index=False):
         drawn.add_row(*(_cell(value) for value in row))
     console().print(drawn)
+
+
+def write_table(path: Path | str, table: pd.DataFrame) -> None:
+    """Write a table without its index, atomically: between tabs into a .tsv file, between commas into any other.
+
+    Raises:
+        OSError: the folder cannot be written or the disk is full.
+    """
+    separator = "\t" if Path(path).suffix == ".tsv" else ","
+    write_text(path, table.to_csv(sep=separator, index=False, lineterminator="\n"))
 
 
 def _cell(value: object) -> str:

@@ -14,7 +14,7 @@ from offprints.errors import InputError
 from offprints.figures import bars, training_curve
 from offprints.ranking import Ranking, Ties
 from offprints.results import read_results
-from offprints.tables import show
+from offprints.tables import show, write_table
 from offprints.training import Outcome, reported
 from offprints.triples import KnowledgeGraph
 from offprints.user_errors import required
@@ -136,7 +136,7 @@ def predict(config: Config, run: Run) -> Results:
     )
     run.dataset(predictor.graph.name, predictor.graph.checksums)
     show(table, f"({asked.head or '?'}, {asked.relation}, {asked.tail or '?'})")
-    table.to_csv(run.directory / "predictions.csv", index=False)
+    write_table(run.directory / "predictions.csv", table)
     best = float(table["probability"].iloc[0]) if len(table) else float("nan")
     return Results({"predict/answers": float(len(table)), "predict/best_probability": best})
 
@@ -161,7 +161,7 @@ def audit(config: Config, run: Run) -> Results:
     report = audit_graph(graph)
     show(report.splits, f"{graph.name}: splits")
     show(report.relations.sort_values("test_leaked", ascending=False).head(15), "relations that leak most")
-    report.relations.to_csv(run.directory / "relations.csv", index=False)
+    write_table(run.directory / "relations.csv", report.relations)
     metrics = {f"test/{name}": value for name, value in report.metrics().items()}
     if config.robust.folder is not None:
         if config.robust.drop:
@@ -207,7 +207,7 @@ def inverse(config: Config, run: Run) -> Results:
         score_table({"drawn": by_mode["test"], "expected": by_mode["expected"]}),
         "both sides of the test split",
     )
-    model.rules.to_csv(run.directory / "rules.csv", index=False)
+    write_table(run.directory / "rules.csv", model.rules)
     return Results(metrics)
 
 
@@ -263,7 +263,7 @@ def survey(config: Config, run: Run) -> Results:
         run.figure("gain_against_pagerank", figures.gain_against_pagerank(*columns))
     for name, table in tables.items():
         show(table, name)
-        table.to_csv(run.directory / f"{name}.csv", index=False)
+        write_table(run.directory / f"{name}.csv", table)
     metrics = {
         f"{row['data set']}/leaked": float(row["either"]) for row in tables["leakage"].to_dict("records")
     }

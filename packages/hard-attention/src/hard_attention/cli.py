@@ -13,7 +13,7 @@ from offprints.app import Results, Run, command
 from offprints.atomic import write_text
 from offprints.checkpoint import Checkpoints, fingerprint
 from offprints.errors import InputError
-from offprints.tables import show
+from offprints.tables import show, write_table
 from offprints.training import reported
 
 from hard_attention import beyond as beyond_certificates
@@ -62,7 +62,7 @@ def check(config: Config, run: Run) -> Results:
         )
     metrics = summary(found)
     shown = table(found)
-    shown.to_csv(run.directory / "languages.tsv", sep="\t", index=False)
+    write_table(run.directory / "languages.tsv", shown)
     show(shown, f"{corpus.name}: {kernel}, {config.model.dtype}, {config.model.mode}")
     details = {"languages": [asdict(part) for part in found]}
     if corpus.name == "generated":
@@ -198,7 +198,7 @@ def search(config: Config, run: Run) -> Results:
                     verified.example,
                 )
     table = searching.searched_table(cells, found)
-    table.to_csv(run.directory / "search.tsv", sep="\t", index=False)
+    write_table(run.directory / "search.tsv", table)
     show(table, "strings made to hurt, within certificates")
     metrics: dict[str, float] = {}
     for precision in options.precisions:
@@ -225,7 +225,7 @@ def beyond(config: Config, run: Run) -> Results:
                 found.append(failure)
                 bar.advance(1)
     table = beyond_certificates.failures_table(found)
-    table.to_csv(run.directory / "failures.tsv", sep="\t", index=False)
+    write_table(run.directory / "failures.tsv", table)
     show(table, f"first failures up to length {options.longest:,}")
     metrics = {}
     for failure in found:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from offprints.app import Results, Run, command
 from offprints.errors import InputError
-from offprints.tables import show
+from offprints.tables import show, write_table
 from offprints.training import reported
 from offprints.triples import Vocabulary
 from offprints.user_errors import required
@@ -163,7 +163,7 @@ def predict(config: Config, run: Run) -> Results:
             asked.entity
         )  # or an error with the nearest names
         table = table[table["left"] == asked.entity]
-    table.to_csv(run.directory / "predictions.tsv", sep="\t", index=False)
+    write_table(run.directory / "predictions.tsv", table)
     show(table.head(_SHOWN), "candidates, the best first")
     return Results({"predict/rows": float(len(table)), "predict/entities": float(table["left"].nunique())})
 
@@ -207,9 +207,9 @@ def _write_correspondences(
     aligner: Aligner, data: AlignmentData, folder: Path, k: int, metric: Metric
 ) -> None:
     """entities.tsv, and relations.tsv where relations were to be found."""
-    aligner.predict(k, metric=metric).to_csv(folder / "entities.tsv", sep="\t", index=False)
+    write_table(folder / "entities.tsv", aligner.predict(k, metric=metric))
     if not data.relations_shared:
-        aligner.predict_relations(k, metric=metric).to_csv(folder / "relations.tsv", sep="\t", index=False)
+        write_table(folder / "relations.tsv", aligner.predict_relations(k, metric=metric))
 
 
 def _found(aligner: Aligner, data: AlignmentData, split: Split, metric: Metric) -> pd.DataFrame:

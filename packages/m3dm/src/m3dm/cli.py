@@ -14,7 +14,7 @@ from PIL import Image
 from offprints.app import Results, Run, command
 from offprints.atomic import atomic_write
 from offprints.errors import InputError
-from offprints.tables import show
+from offprints.tables import show, write_table
 
 from m3dm import figures
 from m3dm.arrays import Mask
@@ -59,7 +59,7 @@ def compare(config: Config, run: Run) -> Results:
         _draw(config, run, category, judged, modes, first=number == 0)
     table = pd.DataFrame([{"mode": mode, **means(found[mode])} for mode in modes])
     run.figure("modes", figures.mode_bars(table))
-    table.to_csv(run.directory / "modes.csv", index=False)
+    write_table(run.directory / "modes.csv", table)
     show(table[["mode", *_SHOWN]], f"means over {', '.join(category.name for category in scans)}")
     metrics = {f"{mode}/{name}": value for mode in modes for name, value in means(found[mode]).items()}
     return Results(metrics, {"modes": table.to_dict("records")})
@@ -127,7 +127,7 @@ def predict(config: Config, run: Run) -> Results:
     )
     highest = figures.brightest([said.score for _, said in rows] + ([chosen.value] if chosen else []))
     table = pd.DataFrame([_row(said, chosen) for _, said in rows]).sort_values("score", ascending=False)
-    table.to_csv(run.directory / "predictions.csv", index=False)
+    write_table(run.directory / "predictions.csv", table)
     for scan, said in rows:
         name = said.name.replace("/", "_")
         with atomic_write(run.directory / "maps" / f"{name}.png") as file:

@@ -14,7 +14,7 @@ from offprints.atomic import write_text
 from offprints.errors import InputError
 from offprints.logging import console
 from offprints.overrides import quoted
-from offprints.tables import show
+from offprints.tables import show, write_table
 from offprints.training import reported
 
 from matrix_calculus import figures, neuron, transcript
@@ -138,7 +138,7 @@ def rules(config: Config, run: Run) -> Results:
     table = pd.DataFrame(rows, columns=["section", "rule", "f", "by", "derivative", "shape", "proved"])
     for section, part in table.groupby("section", sort=False):
         show(part.drop(columns="section"), str(section))
-    table.to_csv(run.directory / "rules.csv", index=False)
+    write_table(run.directory / "rules.csv", table)
     return Results(
         {
             "rules/derived": float(len(rows)),

@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from offprints.atomic import atomic_write
+
 from relational_rl.boxworld.codes import U8
 from relational_rl.boxworld.levels import Levels
 from relational_rl.boxworld.render import CELL, image
@@ -48,9 +50,11 @@ def film(agent: Agent, spec: BoxWorldSpec, level: Levels, path: Path, seed: int 
         action = sampled(agent(shown)[0].float().cpu(), draws).numpy()
         rules.step(boards, action, reward, terminated)
         steps += 1
-    path.parent.mkdir(parents=True, exist_ok=True)
     pause = [round(1000 / fps)] * (len(pictures) - 1) + [2000]
-    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=pause, loop=0)
+    with atomic_write(path) as file:
+        pictures[0].save(
+            file, format="GIF", save_all=True, append_images=pictures[1:], duration=pause, loop=0
+        )
     return steps
 
 

@@ -10,7 +10,7 @@ import torch
 from offprints.app import Results, Run, command
 from offprints.errors import InputError
 from offprints.gpu import resolve_precision
-from offprints.tables import show
+from offprints.tables import show, write_table
 from offprints.training import Outcome, reported
 from offprints.user_errors import required
 
@@ -99,7 +99,7 @@ def predict(config: Config, run: Run) -> Results:
     table = pd.DataFrame({"class": [names[label] for label in chosen]})
     table["probability"] = logits.softmax(1).max(1).values.numpy()
     table = pd.concat([table, pd.DataFrame(features.numpy()).add_prefix("feature_")], axis=1)
-    table.to_csv(run.directory / "predictions.csv", index=False)
+    write_table(run.directory / "predictions.csv", table)
     show(table.iloc[:10, :2], "the first rows; all of them, with their features, are in predictions.csv")
     return Results({"predict/rows": float(len(table))})
 
@@ -195,7 +195,7 @@ def _times(config: Config, run: Run, prepared: Prepared) -> FitTimes:
         medians[loss] = times.medians(loss)
         medians[f"{loss} censored"] = times.censored[loss].sum(1)
     show(medians, f"{config.grid.noise}: median steps, {config.grid.seeds} seeds")
-    times.table().to_csv(run.directory / "fit_times.csv", index=False)
+    write_table(run.directory / "fit_times.csv", times.table())
     run.figure(f"timetofit_{config.grid.noise}", figures.fit_times(times))
     return times
 

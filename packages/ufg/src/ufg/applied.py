@@ -9,9 +9,8 @@ import pandas as pd
 import torch
 
 from offprints.app import Results, Run
-from offprints.atomic import write_text
 from offprints.errors import InputError
-from offprints.tables import show
+from offprints.tables import show, write_table
 
 from ufg.config import Config
 from ufg.graph_data import GraphData
@@ -35,7 +34,7 @@ def predict(config: Config, run: Run) -> Results:
     """What a trained network (checkpoint=RUN) says of every node or graph, also of those without a label: predictions.tsv."""
     table = _applied(config, run).table()
     path = run.directory / "predictions.tsv"
-    write_text(path, table.to_csv(sep="\t", index=False))
+    write_table(path, table)
     unknown = table[table["known"].astype(str) == ""]
     show((unknown if len(unknown) else table).head(_SHOWN), f"the first of {path}")
     return Results({"predicted": float(len(table)), "predicted/without_label": float(len(unknown))})

@@ -12,7 +12,7 @@ import pandas as pd
 from offprints.app import Results, Run, command
 from offprints.errors import InputError
 from offprints.figures import bars, training_curve
-from offprints.tables import show
+from offprints.tables import show, write_table
 from offprints.training import Outcome, reported
 from offprints.user_errors import required
 
@@ -151,7 +151,7 @@ def predict(config: Config, run: Run) -> Results:
         return Results({"predict/confidence": float(table["confidence"].iloc[0])})
     table = completion.top(relation, asked.head, asked.tail, asked.k, asked.new_only)
     show(table, f"({asked.head or '?'}, {relation}, {asked.tail or '?'})")
-    table.to_csv(run.directory / "predictions.tsv", sep="\t", index=False)
+    write_table(run.directory / "predictions.tsv", table)
     best = float(table["confidence"].iloc[0]) if len(table) else float("nan")
     return Results({"predict/answers": float(len(table)), "predict/best_confidence": best})
 
@@ -171,7 +171,7 @@ def rules(config: Config, run: Run) -> Results:
     )
     table = rule_table(mined)
     show(table.head(25), f"{graph.name}: rules mined from train, bodies above {psl.min_body}")
-    table.to_csv(run.directory / "rules.csv", index=False)
+    write_table(run.directory / "rules.csv", table)
     metrics = {"rules/mined": float(len(mined))}
     written = [parse_rule(text) for text in psl.rules]
     fits = [
@@ -190,14 +190,15 @@ def rules(config: Config, run: Run) -> Results:
         derived, rounds = propagate(
             used, graph.train, graph.entities, graph.relations, rounds=psl.rounds, min_body=psl.min_body, most=psl.most
         )  # fmt: skip
-        pd.DataFrame(
+        facts = pd.DataFrame(
             {
                 "head": [graph.entities.names[i] for i in derived.head],
                 "relation": [graph.relations.names[i] for i in derived.relation],
                 "tail": [graph.entities.names[i] for i in derived.tail],
                 "confidence": derived.confidence,
             }
-        ).to_csv(run.directory / "derived.tsv", sep="\t", index=False)
+        )
+        write_table(run.directory / "derived.tsv", facts)
         metrics |= {
             "rules/groundings": float(len(atoms)),
             "rules/new_groundings": float(len(new)),
@@ -214,7 +215,7 @@ def audit(config: Config, run: Run) -> Results:
     measures = pd.DataFrame(list(found.measures.items()), columns=["measure", "value"])
     show(measures, f"{graph.name}: what the splits share")
     show(found.relations.sort_values("test", ascending=False).head(12), "the most frequent relations")
-    found.relations.to_csv(run.directory / "relations.csv", index=False)
+    write_table(run.directory / "relations.csv", found.relations)
     return Results(
         {f"graph/{name}": value for name, value in found.statistics.items()}
         | {f"test/{name}": value for name, value in found.measures.items()}
@@ -365,7 +366,7 @@ def _predict_file(
 
     facts = list(zip(*read_columns(path), strict=True))
     table = believed(completion, others, facts, level)
-    table.to_csv(run.directory / "predictions.tsv", sep="\t", index=False)
+    write_table(run.directory / "predictions.tsv", table)
     return Results(
         {"predict/answers": float(len(table)), "predict/mean_confidence": float(table["confidence"].mean())}
     )
