@@ -98,6 +98,10 @@ def test_the_same_seed_gives_the_same_numbers_and_a_resume_too(rings: NodeData, 
     assert outcome.epochs == 40
     for name, value in whole.net.state_dict().items():
         assert torch.equal(value, again.net.state_dict()[name]), name
+    ended = NodeTrainer(net_for(rings), rings, options, seed=3, directory=tmp_path)  # with nothing left to do
+    ended.fit()
+    for resumed in (again, ended):
+        assert resumed.last_accuracy("test") == whole.last_accuracy("test")
 
 
 @pytest.mark.parametrize("mode", ["sum", "spectrum"])

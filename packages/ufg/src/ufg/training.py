@@ -112,6 +112,7 @@ class NodeTrainer(EpochLoop[None]):
         }
         self._targets = self.labels[self.nodes["train"]]
         self._last_logits: Tensor | None = None
+        self._last_accuracy: dict[str, float] = {}  # of what a process before looked at
         super().__init__(
             net,
             torch.optim.Adam(
@@ -137,6 +138,12 @@ class NodeTrainer(EpochLoop[None]):
         self.optimizer.step()
         return loss
 
+    def state(self) -> dict[str, Any]:
+        return {"last_accuracy": {split: self.last_accuracy(split) for split in self.nodes}}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._last_accuracy = state["last_accuracy"]
+
     @torch.no_grad()
     def logits(self) -> Tensor:
         """(N, classes) of all nodes, without dropout."""
@@ -152,10 +159,10 @@ class NodeTrainer(EpochLoop[None]):
     def last_accuracy(self, split: str) -> float:
         """Accuracy after the last epoch that was looked at, chosen or not: far below the chosen one's where training collapsed.
 
-        NaN before the first, and after a resume that had nothing left to do.
+        NaN before the first.
         """
         if self._last_logits is None:
-            return math.nan
+            return self._last_accuracy.get(split, math.nan)
         nodes = self.nodes[split]
         return float(accuracy(self._last_logits[nodes], self.labels[nodes]))
 
