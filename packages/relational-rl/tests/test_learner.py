@@ -167,6 +167,19 @@ def test_the_value_that_learns_alone_does_so_at_its_own_rate() -> None:
     assert moved[1] > 10 * moved[0] > 0
 
 
+def test_gradients_of_earlier_training_do_not_count_while_the_value_learns_alone() -> None:
+    trained, norms = [], []
+    for left in (None, 3.0):
+        net = agent()
+        for parameter in net.parameters():
+            parameter.grad = None if left is None else torch.full_like(parameter, left)
+        outcome = Reinforcement(net, TINY, options(epochs=1, value_first=1)).fit()
+        trained.append(weights_of(net))
+        norms.append(outcome.history[0]["train/grad_norm"])
+    assert norms[0] == norms[1] > 0
+    assert same(*trained)
+
+
 def test_draws_follow_the_policy_and_belong_to_environment_and_step() -> None:
     streams = stream_keys(5, np.arange(4000))
     numbers = torch.from_numpy(uniforms(streams, 7, 3))

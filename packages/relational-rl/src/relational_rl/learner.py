@@ -300,7 +300,8 @@ class VTraceLearner(EpochLoop[Unroll]):
             loss = loss + parts.policy - told.entropy_cost * parts.entropy
         if told.reduction == "sum":
             loss = loss * unroll.rewards.numel() * self.world  # gradients are averaged over processes
-        optimizer.zero_grad()
+        # All, and not this optimizer's alone: what is left of earlier training would count in the norm below.
+        self._model.zero_grad()
         loss.backward(inputs=self._value_parameters if value_only else None)
         parameters = list(self._model.parameters())
         average_gradients(parameters)
