@@ -67,6 +67,15 @@ def test_the_splits_are_apart_and_scaled_by_train_alone():
     assert not torch.allclose(data.test.inputs.mean(0), torch.zeros(10, dtype=torch.float64), atol=1e-3)
 
 
+def test_the_baselines_repeat_to_the_bit():
+    data = diabetes(0)
+    held, found = [], set()
+    for size in range(400):  # memory is not twice the same
+        held.append(bytearray(97 * size))
+        found.add(repr(baselines(data)))
+    assert len(found) == 1
+
+
 def test_equal_seeds_give_equal_weights_and_resume_the_same_bits(gradients, tmp_path):
     data = diabetes(0)
     options = {"batch_size": 32, "learning_rate": 0.02}
