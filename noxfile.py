@@ -99,6 +99,15 @@ def smoke(session: nox.Session, package: str) -> None:
 
 @nox.session
 @each_package
+def kills(session: nox.Session, package: str) -> None:
+    """A package's main job in the short form of its [tool.offprints] kills, killed with SIGKILL and resumed again and again."""
+    install(session, package, "numpy", "pillow", "pyyaml")
+    options = pyproject(package).get("tool", {}).get("offprints", {}).get("kills", ["experiment=smoke"])
+    session.run("python", "tools/kills.py", script(package), *session.posargs, "--", *options)
+
+
+@nox.session
+@each_package
 def bench(session: nox.Session, package: str) -> None:
     """Timings beside the peers; writes the package's benchmarks/results.json."""
     benchmarks = ROOT / folder(package) / "benchmarks"
@@ -198,7 +207,9 @@ def report(session: nox.Session) -> None:
 @nox.session
 def tools(session: nox.Session) -> None:
     """The tests of tools/ and docs/hooks.py."""
-    install(session, "shared", "pytest", "pytest-xdist", "jinja2", "packaging", "mkdocs-material")
+    # torch and matplotlib are for the run that is killed
+    needed = ["pytest", "pytest-xdist", "jinja2", "packaging", "mkdocs-material", "matplotlib", "pillow"]
+    install(session, "shared[torch]", *needed)
     session.run("pytest", "tools/tests", *session.posargs)
 
 

@@ -6,13 +6,14 @@
     <!-- table: runs sky-broker -->     the experiments of a package: which runs are committed, or why there is none
     <!-- table: benchmarks -->          every package's timings beside its peers
     <!-- table: benchmarks conve -->    those of one package
+    <!-- table: kills -->               what `nox -s kills` did to every package's main job
     <!-- table: details conve survey leakage -->   a table among the details of one package's run of an experiment
     <!-- table: details conve survey leakage: data set, train -->    some of its columns
     <!-- table: cldr -->                the facts of the embedded knowledge graph
     <!-- cite: conve -->                the BibTeX entries of a paper and of its package
 
 Numbers inside a sentence have markers of their own, see values.py. All come from packages/*/paper.toml, packages/*/results/ and
-packages/*/benchmarks/results.json, and from nowhere else. Figures lie in packages/*/figures/, and pages link to them there.
+packages/*/benchmarks/results.json, those of kills from docs/kills.json. Figures lie in packages/*/figures/, and pages link to them there.
 """
 
 from __future__ import annotations
@@ -193,6 +194,32 @@ def _said(entry: Mapping[str, Any], key: str) -> str:
     return BENCHMARK[key](entry.get(key))
 
 
+def kills(folders: Sequence[Path]) -> str:
+    """Runs that were killed with SIGKILL and resumed, by package and by how they were started, and all together."""
+    path = folders[0].parents[1] / "docs" / "kills.json" if folders else None
+    recorded = json.loads(path.read_text(encoding="utf-8")) if path is not None and path.exists() else {}
+    ways = {"fork": "fork", "script": "console script"}
+    found = [
+        (folder.name, way, recorded[folder.name][key])
+        for folder in folders
+        for key, way in ways.items()
+        if key in recorded.get(folder.name, {})
+    ]
+    figures = {
+        "kills": "kills",
+        "in_a_write": "in the middle of a write",
+        "checked": "directories read",
+        "chains": "runs resumed to their end",
+        "failures": "failures",
+    }
+    rows = [
+        {"package": name, "started as": way} | {title: f"{told[key]:,}" for key, title in figures.items()}
+        for name, way, told in found
+    ]
+    total = {title: f"{sum(told[key] for _, _, told in found):,}" for key, title in figures.items()}
+    return grid([*rows, {"package": "all", "started as": ""} | total] if rows else [])
+
+
 def details(folder: Path, name: str, columns: str | None = None) -> str:
     """The rows that the first committed run of an experiment keeps under a name in its details, or some of their columns."""
     runs = read_results(folder)
@@ -240,6 +267,7 @@ TABLES = {
     "runs": runs,
     "benchmarks": benchmarks,
     "cldr": cldr_facts,
+    "kills": kills,
 }
 
 

@@ -98,6 +98,23 @@ def test_a_benchmark_is_shown_with_units_ratio_and_share_of_the_bound(root: Path
     assert row in page
 
 
+def test_kills_are_shown_by_package_and_together(root: Path) -> None:
+    assert fill("<!-- table: kills -->", root) == "*Nothing is committed yet.*\n"
+    figures = {"kills": 1000, "in_a_write": 4, "checked": 1007, "chains": 7, "failures": 0}
+    recorded = {
+        "one": {"seed": 0, "fork": figures, "script": figures | {"kills": 10}},
+        "demo_app": {"fork": figures},
+    }
+    (root / "docs").mkdir()
+    (root / "docs" / "kills.json").write_text(json.dumps(recorded))
+    lines = fill("<!-- table: kills -->", root).splitlines()
+    assert lines[2:] == [
+        "| one | fork | 1,000 | 4 | 1,007 | 7 | 0 |",
+        "| one | console script | 10 | 4 | 1,007 | 7 | 0 |",
+        "| all |  | 1,010 | 8 | 2,014 | 14 | 0 |",
+    ]
+
+
 def test_a_table_among_the_details_of_a_run(root: Path) -> None:
     marker = "<!-- table: details one survey leakage -->"
     assert "Nothing is committed" in fill(marker, root)

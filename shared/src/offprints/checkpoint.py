@@ -197,13 +197,13 @@ def save(
         ) from error
 
 
-def load(path: Path | str, kind: str, fingerprint: str | None = None) -> Checkpoint:
+def load(path: Path | str, kind: str | None, fingerprint: str | None = None) -> Checkpoint:
     """Load a checkpoint after checking that it is whole, ours, of this kind and of this data.
 
     Args:
         path: a file that `save` wrote.
-        kind: the kind it must have.
-        fingerprint: the fingerprint it must have; None accepts any (for tools that only look).
+        kind: the kind it must have; None accepts any (for tools that only look).
+        fingerprint: the fingerprint it must have; None accepts any.
 
     Returns:
         The checkpoint, its tensors on the CPU.
@@ -234,7 +234,7 @@ def load(path: Path | str, kind: str, fingerprint: str | None = None) -> Checkpo
         raise CheckpointError(
             f"{path} has checkpoint format {payload['offprints_checkpoint']}; this version reads format {FORMAT}"
         )
-    if payload["kind"] != kind:
+    if kind is not None and payload["kind"] != kind:
         raise CheckpointError(f"{path} is a checkpoint of {payload['kind']!r}, not of {kind!r}")
     if fingerprint is not None and payload["fingerprint"] != fingerprint:
         raise CheckpointError(
