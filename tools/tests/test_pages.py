@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,16 @@ def test_title_and_claim_of_a_page_are_those_of_paper_toml(path: Path) -> None:
 def test_the_figure_of_a_page_is_that_of_paper_toml(path: Path) -> None:
     paper = Paper.read(ROOT / f"packages/{path.stem}/paper.toml")
     assert f"](../../packages/{path.stem}/{paper.figure})\n" in section_texts(path.read_text())["Idea"]
+
+
+@pytest.mark.parametrize("path", PAPERS, ids=named)
+def test_a_page_says_what_stands_in_every_file(path: Path) -> None:
+    source = ROOT / f"packages/{path.stem}/src/{path.stem.replace('-', '_')}"
+    files = {str(file.relative_to(source)) for file in source.rglob("*.py") if not file.name.startswith("_")}
+    table = section_texts(path.read_text())["Implementation"]
+    named_there = set(re.findall(r"`([\w/]+\.py)`", table))
+    assert files <= named_there, f"no word on {sorted(files - named_there)}"
+    assert named_there <= files, f"there is no {sorted(named_there - files)}"
 
 
 @pytest.mark.parametrize("path", PAGES, ids=named)
