@@ -60,6 +60,7 @@ def on_config(config: Any) -> Any:
         {"Benchmarks": "benchmarks.md"},
         {"Shared": [f"shared/{page.name}" for page in sorted(docs.glob("shared/*.md"))]},
         {"Architecture": "architecture.md"},
+        {"What is read from outside": "trust.md"},
         {"Add a paper": "add-a-paper.md"},
         {"Contributing": "contributing.md"},
         {"Licences": "licences.md"},

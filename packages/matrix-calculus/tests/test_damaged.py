@@ -10,7 +10,7 @@ import pytest
 from offprints.errors import InputError
 from offprints.fuzzing import as_text, in_file, posted
 
-from matrix_calculus import parse, printing, read
+from matrix_calculus import derive, parse, printing, read
 from matrix_calculus.exercises import Progress, exercises
 from matrix_calculus.shapes import declaration, declarations
 from matrix_calculus.web import server
@@ -80,3 +80,17 @@ def test_a_size_is_a_number_up_to_a_million_or_a_short_product(size):
     with pytest.raises(InputError, match="X: (the size|a size|.* is no declaration)"):
         declaration("X", f"vector({size})")
     assert declaration("X", "vector(0010)").sizes == (10,)
+
+
+@pytest.mark.parametrize("wrt", ["", "8", "x)", "a=open('x')", "x" * 41])
+def test_what_a_program_would_be_written_with_is_a_name(wrt):
+    with pytest.raises(InputError, match="cannot be the name of a symbol"):
+        derive("sum(x.^2)", wrt, {"x": "vector"})
+
+
+def test_two_names_that_python_takes_for_one_are_refused():
+    with pytest.raises(InputError, match="look alike"):
+        derive(
+            "\N{MATHEMATICAL BOLD SMALL X}*x", "x", {"x": "scalar", "\N{MATHEMATICAL BOLD SMALL X}": "scalar"}
+        )
+    assert derive("\N{MICRO SIGN}*x", "x", {"x": "scalar"}).check().holds

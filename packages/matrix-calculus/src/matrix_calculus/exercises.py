@@ -103,7 +103,10 @@ class Progress:
         try:
             content = parse_json(read_text(path), path)
             tries = {int(number): int(count) for number, count in content["tries"].items()}
-            return cls(path, tries, [int(number) for number in content["solved"]])
+            solved = [int(number) for number in content["solved"]]
+            if min(tries.values(), default=0) < 0 or set(solved) - {one.number for one in exercises()}:
+                raise ValueError("a negative count, or an exercise that there is not")
+            return cls(path, tries, solved)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise InputError(f"{path} is not a file of practice: {error!r}") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -163,8 +164,8 @@ def read(text: str | Term, symbols: Mapping[str, str] | None = None, wanted: tup
     """
     tree = parse(text) if isinstance(text, str) else text
     declared = {name: declaration(name, kind) for name, kind in (symbols or {}).items()}
-    for name in declared:
-        if not name.isidentifier() or len(name) > 40:
+    for name in (*declared, *wanted):
+        if not name.isidentifier() or len(name) > 40:  # names are words of the programs that are made
             raise InputError(f"{name[:40]!r} cannot be the name of a symbol")
     return _Inference(text if isinstance(text, str) else "", declared).read(tree, wanted)
 
@@ -198,6 +199,11 @@ class _Inference:
         typed = self.typed(tree)
         for name in wanted:
             self.symbol(name, Term("name", value=name, at=0))
+        spelt: dict[str, str] = {}
+        for name in self.symbols:  # Python, which runs the programs that are made, takes these for one name
+            other = spelt.setdefault(unicodedata.normalize("NFKC", name), name)
+            if other != name:
+                raise InputError(f"{other!r} and {name!r} look alike and cannot both be symbols")
         every = [size for shape in self.symbols.values() for size in shape.sizes]
         every += [size for term in typed.walk() for size in term.shape.sizes]
         apart = self.sizes.settle(every, self.named | set(self.symbols))
