@@ -34,10 +34,12 @@ def reliability_diagram(curves: Mapping[str, Reliability]) -> Figure:
     """Predicted probability against the frequency of true facts; logarithmic, for a fact drawn at random is hardly ever true."""
     figure, axes = single_axes("predicted probability", "share of true facts")
     axes.set(xscale="log", yscale="log")
-    shown = [value[value > 0] for curve in curves.values() for value in (curve.predicted, curve.observed)]
-    axes.axline((1, 1), slope=1, color=GREY, linewidth=1, label="exactly right")
-    axes.set_xlim(min(map(np.min, shown)) / 2, 2)
-    axes.set_ylim(min(map(np.min, shown)) / 2, 2)
+    drawn = np.concatenate(
+        [values for curve in curves.values() for values in (curve.predicted, curve.observed)]
+    )
+    least = float(drawn[drawn > 0].min(initial=1)) / 2
+    axes.plot([least, 1], [least, 1], color=GREY, linewidth=1, label="exactly right")
+    axes.set(xlim=(least, 1.5), ylim=(least, 1.5))
     for (name, curve), colour in zip(curves.items(), (OTHER, MODEL, INK), strict=False):
         axes.plot(
             curve.predicted,
