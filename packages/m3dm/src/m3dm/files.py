@@ -18,6 +18,7 @@ from m3dm.arrays import Colours, Floats, Mask
 from m3dm.cloud_headers import declared_points
 from m3dm.scan import ScanError
 
+_DEFLATED = 1032  # times: the most that a file is packed
 _PIXELS = 64 * 10**6  # no sensor has more
 CLOUDS = (".tiff", ".tif", ".ply", ".pcd")
 
@@ -91,7 +92,7 @@ def read_xyz(path: Path | str, size: tuple[int, int] | None = None) -> Floats:
         try:
             content = io.BytesIO(path.read_bytes())  # a file would be asked for as many bytes as a tag claims
             with tifffile.TiffFile(content) as file:
-                _require_size(file)
+                _require_size(file, len(content.getbuffer()))
                 xyz = np.asarray(file.asarray())
         except MemoryError:
             raise
@@ -140,11 +141,12 @@ def write_ply(path: Path | str, points: Floats, colours: Colours, scores: Floats
         file.write(header.encode() + rows.tobytes())
 
 
-def _require_size(file: tifffile.TiffFile) -> None:
+def _require_size(file: tifffile.TiffFile, held: int) -> None:
     """A TIFF may say that it is of any size, which is taken before its content is looked at."""
     size = math.prod(file.series[0].shape) * file.series[0].dtype.itemsize
-    if size > _PIXELS * 3 * 8:
-        raise ValueError(f"its header says {size:,} bytes of points; {_PIXELS:,} pixels are the most")
+    most = min(_PIXELS * 3 * 8, _DEFLATED * held)
+    if size > most:
+        raise ValueError(f"its header says {size:,} bytes of points, and there can be {most:,} at most")
 
 
 def open_image(path: Path) -> Image.Image:
