@@ -20,7 +20,8 @@ from ufg.datasets import BENCHMARKS
 from ufg.digits import digits_graph
 from ufg.graph_data import TU, random_split
 from ufg.node_data import NodeData
-from ufg.planetoid import PLANETOID, _unpickled
+from ufg.plain_pickles import read_pickle
+from ufg.planetoid import PLANETOID
 from ufg.qm7 import (
     ELEMENTS,
     MOLECULES,
@@ -119,7 +120,7 @@ def test_a_pickle_of_anything_but_arrays_is_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match="something else than arrays"):
-        _unpickled(content, "cora.x")
+        read_pickle(content, "cora.x")
     assert not (tmp_path / "ran.txt").exists()
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
-import pickle
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -19,6 +16,7 @@ from offprints.errors import DataError
 
 from ufg.node_data import NodeData
 from ufg.number_tables import read_numbers
+from ufg.plain_pickles import read_pickle
 
 _ADDRESS = "https://raw.githubusercontent.com/kimiyoung/planetoid/master/data"
 _VALIDATION = 500
@@ -42,7 +40,7 @@ class Planetoid(Dataset):
         """
         checksums = self.verify(root)
         parts = {
-            part: _unpickled(self.read_bytes(f"raw/ind.{self.name}.{part}", root), f"{self.name}.{part}")
+            part: read_pickle(self.read_bytes(f"raw/ind.{self.name}.{part}", root), f"{self.name}.{part}")
             for part in ("x", "y", "tx", "ty", "allx", "ally", "graph")
         }
         place = f"raw/ind.{self.name}.test.index"
@@ -109,100 +107,11 @@ def _require_parts(parts: dict[str, Any], test: NDArray[np.int64], name: str) ->
     require(rows[0][0] + _VALIDATION <= rows[2][0], "there are too few nodes for the split")
 
 
-def _matrix(told: _Matrix, name: str) -> csr_array:
-    """The matrix that a pickle told of.
-
-    Raises:
-        DataError: its arrays make none.
-    """
-    state = vars(told)
-    shape: Any
-    starts: Any
-    columns: Any
-    values: Any
-    shape, starts, columns, values = (state.get(key) for key in ("_shape", "indptr", "indices", "data"))
-    plain = isinstance(shape, tuple) and len(shape) == 2 and all(type(size) is int for size in shape)
-    kinds = ((starts, "i"), (columns, "i"), (values, "fiu"))
-    if not plain or not all(
-        isinstance(one, np.ndarray) and one.ndim == 1 and one.dtype.kind in kind for one, kind in kinds
-    ):
-        raise DataError(f"{name} is no sparse matrix")
-    whole = len(starts) == shape[0] + 1 and starts[0] == 0 and starts[-1] == len(columns) == len(values)
-    rising = whole and bool((np.diff(starts) >= 0).all()) and 0 < shape[1] < 2**31
-    if not rising or columns.min(initial=0) < 0 or columns.max(initial=-1) >= shape[1]:
-        raise DataError(f"{name} is a sparse matrix whose arrays do not fit together")
-    return csr_array((values, columns, starts), shape=shape)
-
-
 def _edges(graph: dict[int, list[int]]) -> NDArray[np.int64]:
     source = np.repeat(np.fromiter(graph, np.int64), [len(found) for found in graph.values()])
     target = np.array([node for found in graph.values() for node in found], np.int64)
     pairs = np.sort(np.stack([source, target], 1), 1)
     return np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0)
-
-
-class _Array:
-    """Stands for numpy's array where a pickle names it: called, that one would make an array of any size."""
-
-
-class _Matrix:
-    """What a pickle tells of a sparse matrix, as plain attributes that nobody has believed yet."""
-
-
-# What the published files are made of, and nothing that runs code.
-_ALLOWED: dict[tuple[str, str], Any] = {
-    ("collections", "defaultdict"): defaultdict,
-    ("__builtin__", "list"): list,
-    ("__builtin__", "object"): object,
-    ("builtins", "list"): list,
-    ("scipy.sparse.csr", "csr_matrix"): _Matrix,
-    ("scipy.sparse._csr", "csr_matrix"): _Matrix,
-    ("numpy", "ndarray"): _Array,
-    ("numpy", "dtype"): np.dtype,
-}
-
-
-class _ArraysOnly(pickle._Unpickler):  # in Python: the one in C takes all the memory that a number asks for
-    # Nor has an old pickle a byte array, for which the one in Python does so, too.
-    dispatch: ClassVar[Any] = {
-        code: load for code, load in pickle._Unpickler.dispatch.items() if code != pickle.BYTEARRAY8[0]
-    }
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in (
-            ("numpy.core.multiarray", "_reconstruct"),
-            ("numpy._core.multiarray", "_reconstruct"),
-        ):
-            return _empty_array
-        if (module, name) in (("copy_reg", "_reconstructor"), ("copyreg", "_reconstructor")):
-            return _plain_instance
-        if (module, name) in _ALLOWED:
-            return _ALLOWED[module, name]
-        raise pickle.UnpicklingError(f"{module}.{name} is no array")
-
-
-def _empty_array(kind: object, shape: tuple[int, ...], code: bytes | str) -> NDArray[Any]:
-    if kind is not _Array or shape != (0,):
-        raise pickle.UnpicklingError(f"{kind} of shape {shape} is no array that is still to be filled")
-    return np.ndarray.__new__(np.ndarray, shape, code if isinstance(code, str) else code.decode("latin1"))
-
-
-def _plain_instance(kind: object, base: object, state: Any) -> Any:
-    if kind is not _Matrix or base is not object:
-        raise pickle.UnpicklingError(f"{kind} is no sparse matrix")
-    return _Matrix()
-
-
-def _unpickled(content: bytes, name: str) -> Any:
-    try:
-        found = _ArraysOnly(io.BytesIO(content), encoding="latin1").load()
-    except MemoryError:
-        raise
-    except Exception as error:  # what a damaged program of a pickle may end with is not a short list
-        raise DataError(
-            f"{name} holds something else than arrays and lists of neighbours: {error}"
-        ) from error
-    return _matrix(found, name) if isinstance(found, _Matrix) else found
 
 
 def _planetoid(name: str, title: str, **sha256: str | None) -> Planetoid:
