@@ -80,7 +80,7 @@ def test_command_exits_2_with_one_message_for_the_users_mistakes(
 
 def test_command_also_runs_as_a_module() -> None:
     ran = subprocess.run(
-        [sys.executable, "-m", "offprints.data", "verify", "no such set"], capture_output=True, text=True
+        [sys.executable, "-m", "offprints.data_cli", "verify", "no such set"], capture_output=True, text=True
     )
     assert (ran.returncode, ran.stdout) == (2, "")
     assert ran.stderr.startswith("error: no data set is called 'no such set'")

@@ -168,7 +168,7 @@ def test_soften_reads_a_file_and_keeps_its_promise(tmp_path):
     found = metrics_of(tmp_path / "run")
     assert found["soften/measured"] <= found["soften/bound"] <= 0.25
     (tmp_path / "bad.npz").write_bytes(b"no zip")
-    for name, reason in (("bad.npz", "not an npz"), ("none.npz", "no such file")):
+    for name, reason in (("bad.npz", "not a plain .npz"), ("none.npz", "no file")):
         ended = hard_attention(tmp_path, "task=soften", f"soften.file={tmp_path / name}")
         assert ended.code == 2 and reason in ended.err
 

@@ -218,7 +218,7 @@ def posted(server: HTTPServer, path: str) -> Reader:
     """
 
     def read(body: bytes) -> None:
-        head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
         client = Client(head.encode() + body)
         server.RequestHandlerClass(client, ("127.0.0.1", 1), server)
         head_sent, _, content = client.answer.partition(b"\r\n\r\n")
@@ -242,11 +242,15 @@ class Client:
     """
 
     def __init__(self, sent: bytes) -> None:
-        self.sent, self.answer = sent, b""
+        self.sent, self.answer = io.BytesIO(sent), b""
 
     def makefile(self, mode: str, buffering: int = -1) -> io.BytesIO:
         """What was sent, as a file."""
-        return io.BytesIO(self.sent)
+        return self.sent
+
+    def recv_into(self, buffer: Any) -> int:
+        """The next bytes of what was sent; 0 at its end."""
+        return self.sent.readinto(buffer)
 
     def sendall(self, content: bytes) -> None:
         """Keep a part of the answer."""
