@@ -374,7 +374,9 @@ def test_several_data_sets_are_recorded_together(tmp_path: Path) -> None:
 
 
 def test_a_figure_that_cannot_be_written_to_its_end_leaves_the_earlier_one(tmp_path: Path) -> None:
-    figure = pytest.importorskip("matplotlib.figure").Figure()
+    from matplotlib.figure import Figure
+
+    figure = Figure()
 
     class Half(type(figure)):  # type: ignore[misc]
         def savefig(self, target: Path | BinaryIO, **options: object) -> None:

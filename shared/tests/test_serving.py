@@ -218,10 +218,9 @@ def test_a_client_that_sends_a_byte_now_and_then_is_cut_off(
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             try:
-                if connection.recv(100) == b"":
-                    return
-            except TimeoutError:
-                pass
+                with contextlib.suppress(TimeoutError):
+                    if connection.recv(100) == b"":
+                        return
             except ConnectionError:
                 return
             with contextlib.suppress(ConnectionError):

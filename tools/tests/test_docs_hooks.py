@@ -8,8 +8,6 @@ from types import SimpleNamespace
 
 import pytest
 
-pytest.importorskip("mkdocs", reason="mkdocs is not installed: `nox -s tools` installs it")
-
 from offprints import cldr
 from offprints.hardware import Hardware
 from offprints.results import RunRecord, write_results

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("mkdocs", reason="mkdocs is not installed: `nox -s tools` installs it")
-
 from offprints.hardware import Hardware
 from offprints.results import RunRecord, write_results
 

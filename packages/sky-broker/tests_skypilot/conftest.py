@@ -150,7 +150,7 @@ def _handler(server: RecordingServer) -> type[BaseHTTPRequestHandler]:
             self._say(200, {}, {"X-Skypilot-Request-ID": server.post(self.path, content)})
 
         def log_message(self, *parts: object) -> None:
-            pass
+            """What is asked is kept by the server, and not printed."""
 
         def _say(self, code: int, content: dict[str, Any], headers: dict[str, str] | None = None) -> None:
             body = json.dumps(content).encode()

@@ -244,6 +244,10 @@ def load(path: Path | str, kind: str | None, fingerprint: str | None = None) -> 
     return Checkpoint(payload["state"], payload["step"], payload["metric"])
 
 
+UNFIT = (ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError, OverflowError)
+"""What making a model, options or tables stumbles with over content that does not make them."""
+
+
 @contextmanager
 def fitting(path: Path | str) -> Iterator[None]:
     """Say of a file that what it holds does not make what its kind says, whatever stumbles over it first.
@@ -258,15 +262,7 @@ def fitting(path: Path | str) -> Iterator[None]:
         yield
     except CheckpointError:
         raise
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        IndexError,
-        RuntimeError,
-        OverflowError,
-    ) as error:
+    except UNFIT as error:
         reason = f"{type(error).__name__}: {str(error)[:300]}"
         raise CheckpointError(f"{path} does not hold all that it should: {reason}") from error
 

@@ -18,6 +18,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from offprints.atomic import atomic_write
+from offprints.checkpoint import UNFIT
 from offprints.content import parse_json
 from offprints.errors import CorruptFile, InputError, MissingFile, naming
 
@@ -121,15 +122,7 @@ def load_model(
             return _restored(told, tensors, dict(weights or {}), device)
     except InputError:
         raise
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        IndexError,
-        RuntimeError,
-        OverflowError,
-    ) as error:
+    except UNFIT as error:
         raise CorruptFile(f"{path} lacks a part of the detector: {error}") from error
 
 

@@ -53,11 +53,7 @@ def optimize_task(config: Config, run: Run) -> Results:
     write_plan(plan, run.directory, page(plan, why, others, front))
     run.figure("plan", plots_plan.dag(plan))
     metrics = {
-        "plan/cost": plan.cost,
-        "plan/egress": plan.egress,
-        "plan/makespan": plan.makespan,
-        "plan/gap": plan.certificate.gap,
-        "plan/seconds": plan.certificate.seconds,
+        **_figures(plan),
         **{f"{name.replace(' ', '_')}/cost": usd for name, usd in others.items()},
     }
     if any(item.gb for item in job.datasets.values()):
@@ -98,11 +94,7 @@ def _with_tiers(config: Config, job: Job, sky: Sky, run: Run) -> Results:
     write_plan(plan, run.directory)
     run.figure("plan", plots_plan.dag(plan))
     metrics = {
-        "plan/cost": plan.cost,
-        "plan/egress": plan.egress,
-        "plan/makespan": plan.makespan,
-        "plan/gap": plan.certificate.gap,
-        "plan/seconds": plan.certificate.seconds,
+        **_figures(plan),
         "flat_plan/cost": costs["chosen at flat prices, paid with tiers"],
         "flat_plan/flat_cost": flat.cost,
         **{f"discount/{cloud}": discount for cloud, discount in plan.discounts.items()},
@@ -256,3 +248,13 @@ def _tasks(plan: Plan) -> pd.DataFrame:
             for one in plan.placements
         ]
     )
+
+
+def _figures(plan: Plan) -> dict[str, float]:
+    return {
+        "plan/cost": plan.cost,
+        "plan/egress": plan.egress,
+        "plan/makespan": plan.makespan,
+        "plan/gap": plan.certificate.gap,
+        "plan/seconds": plan.certificate.seconds,
+    }
