@@ -200,7 +200,7 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def report(session: nox.Session) -> None:
     """One table and one HTML page of what the demos and the committed runs measured."""
-    install(session, "shared", "jinja2")
+    install(session, "shared", "jinja2", "pillow")
     session.run("python", "tools/report.py", *session.posargs)
 
 

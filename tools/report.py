@@ -19,6 +19,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import jinja2
+from PIL import Image, UnidentifiedImageError
 from rich.table import Table
 from rich.text import Text
 
@@ -57,6 +58,7 @@ class Line:
         command: makes the measurement.
         outcome: "close", "off" or "missing"; "demo" for the main job on embedded data, run just now; "more" for a committed run that
             no value of the paper belongs to.
+        own: whether the value is a target of ours.
     """
 
     table: str
@@ -69,6 +71,7 @@ class Line:
     difference: str
     command: str
     outcome: str
+    own: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,29 +79,31 @@ class Figure:
     """A picture inside the page.
 
     Attributes:
-        name: what it shows.
+        caption: what it shows, and what drew it.
         uri: the PNG as a data URI.
         wide: whether it has several parts and needs the width of the page.
     """
 
-    name: str
+    caption: str
     uri: str
     wide: bool
 
 
 @dataclass(frozen=True)
 class Tally:
-    """How many of the paper's values were measured, and how they came out.
+    """How many values were measured, and how they came out.
 
     Attributes:
-        close: within `CLOSE` of the paper's value.
+        close: within `CLOSE` of the value.
         off: further off, to either side.
         missing: not run or not measured.
+        what: they are: "values" of the paper, or "targets" of ours.
     """
 
     close: int
     off: int
     missing: int
+    what: str = "values"
 
     @property
     def all(self) -> int:
@@ -107,7 +112,7 @@ class Tally:
     def __str__(self) -> str:
         if not self.all:
             return "No value of the paper to compare with"
-        return f"{self.close} of {self.all} values within {CLOSE:.0%}; {self.off} further off; {self.missing} not run"
+        return f"{self.close} of {self.all} {self.what} within {CLOSE:.0%}; {self.off} further off; {self.missing} not run"
 
 
 @dataclass(frozen=True)
@@ -151,7 +156,8 @@ class Card:
 
     @property
     def tally(self) -> Tally:
-        return tally(self.lines)
+        """Of the paper's values; targets of ours do not count."""
+        return tally(line for line in self.lines if not line.own)
 
     @property
     def missing(self) -> list[str]:
@@ -167,13 +173,15 @@ class Card:
 
 
 def tally(lines: Iterable[Line]) -> Tally:
-    """Count how the paper's values came out; lines of the demo are passed over.
+    """Count how values came out; lines of the demo are passed over.
 
     Args:
         lines: of one table or of several.
     """
-    count = Counter(line.outcome for line in lines)
-    return Tally(count["close"], count["off"], count["missing"])
+    counted = list(lines)
+    count = Counter(line.outcome for line in counted)
+    what = "targets of ours" if counted and all(line.own for line in counted) else "values"
+    return Tally(count["close"], count["off"], count["missing"], what)
 
 
 def main(root: Path, page: Path) -> int:
@@ -184,7 +192,7 @@ def main(root: Path, page: Path) -> int:
         page: the file to write.
 
     Returns:
-        0, or 2 if a results file or paper.toml is wrong.
+        0, or 2 if a results file, a figure or paper.toml is wrong.
     """
     try:
         cards = [
@@ -208,7 +216,7 @@ def card(package: Path, demo: Path) -> Card:
         demo: run directory of its demo; may be missing.
 
     Raises:
-        InputError: paper.toml or a results file is wrong.
+        InputError: paper.toml, a results file or a figure is wrong.
     """
     paper = Paper.read(package / "paper.toml")
     run = read_result(demo / "results.json") if (demo / "results.json").exists() else None
@@ -265,6 +273,7 @@ def compared_line(row: ComparisonRow) -> Line:
         "" if math.isnan(relative) else f"{relative:+.1%}".replace("-", "−").replace("%", " %"),
         row.command,
         outcome,
+        value.own,
     )
 
 
@@ -295,16 +304,24 @@ def more_line(row: ComparisonRow) -> Line:
 
 
 def figure(path: Path, source: str) -> Figure:
-    """Read a PNG into a data URI; its name is the file's, in words.
+    """Read a PNG into a data URI, and the caption that `Run.figure` gave it.
 
     Args:
         path: of the PNG.
         source: what drew it.
+
+    Raises:
+        InputError: it is no PNG, or has no caption.
     """
-    content = path.read_bytes()
-    width = int.from_bytes(content[16:20], "big")  # of the header that every PNG begins with
-    uri = f"data:image/png;base64,{base64.b64encode(content).decode('ascii')}"
-    return Figure(f"{path.stem.replace('_', ' ').replace('-', ' ')} ({source})", uri, width >= WIDE)
+    try:
+        with Image.open(path, formats=["PNG"]) as opened:
+            width, caption = opened.width, opened.info.get("Description")
+    except UnidentifiedImageError as error:
+        raise InputError(f"{path}: this is no PNG") from error
+    if not caption:
+        raise InputError(f"{path}: it does not say what it shows; Run.figure writes that into it")
+    uri = f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
+    return Figure(f"{caption} ({source})", uri, width >= WIDE)
 
 
 def table(cards: Sequence[Card]) -> Table:

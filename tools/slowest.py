@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
+from marks import between
+
 MOST = 10
-BEGIN, END = "<!-- slowest: begin -->", "<!-- slowest: end -->"
 LINE = re.compile(r"^(\S+) +(\d+) s  (ok|failed)$")
 
 
@@ -24,7 +25,7 @@ def main(root: Path) -> None:
     day = datetime.fromtimestamp(parts.stat().st_mtime, timezone.utc).date().isoformat()
     path = root / "docs" / "contributing.md"
     found = table(read(parts.read_text(encoding="utf-8")), day)
-    path.write_text(put(path.read_text(encoding="utf-8"), found), encoding="utf-8")
+    path.write_text(between(path.read_text(encoding="utf-8"), "slowest", found), encoding="utf-8")
 
 
 def read(text: str) -> list[tuple[str, int]]:
@@ -50,19 +51,6 @@ def table(steps: Sequence[tuple[str, int]], day: str) -> str:
         f"Run of {day}, two steps at a time; all {len(steps)} steps take {whole} s one after the other.\n\n"
         f"| step | seconds |\n| --- | ---: |\n{rows}"
     )
-
-
-def put(page: str, found: str) -> str:
-    """The page with the table between its marks.
-
-    Raises:
-        SystemExit: the page has no place for it.
-    """
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise SystemExit(f"the page lacks {BEGIN} or {END}")
-    return f"{before}{BEGIN}\n\n{found}\n{END}{after}"
 
 
 if __name__ == "__main__":

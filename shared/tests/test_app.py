@@ -373,6 +373,14 @@ def test_several_data_sets_are_recorded_together(tmp_path: Path) -> None:
     )
 
 
+def test_a_figure_says_what_it_shows(tmp_path: Path) -> None:
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+    with Run(tmp_path, RunConfig()) as run, Image.open(run.figure("curve", Figure(), "Loss by β")) as drawn:
+        assert drawn.info["Description"] == "Loss by β"
+
+
 def test_a_figure_that_cannot_be_written_to_its_end_leaves_the_earlier_one(tmp_path: Path) -> None:
     from matplotlib.figure import Figure
 
@@ -386,9 +394,9 @@ def test_a_figure_that_cannot_be_written_to_its_end_leaves_the_earlier_one(tmp_p
             raise KeyboardInterrupt
 
     with Run(tmp_path, RunConfig()) as run:
-        path = run.figure("curve", figure)
+        path = run.figure("curve", figure, "Loss")
         whole = path.read_bytes()
         with pytest.raises(KeyboardInterrupt):
-            run.figure("curve", Half())
+            run.figure("curve", Half(), "Loss")
     assert path.read_bytes() == whole
     assert [found.name for found in path.parent.iterdir()] == ["curve.png"]

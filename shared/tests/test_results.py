@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -157,12 +158,26 @@ def test_the_table_is_whole_in_markdown_and_on_the_console(paper: Paper) -> None
     assert "0.339 (elsewhere)" in capture.get()
 
 
+def test_a_target_of_ours_is_not_said_to_be_the_papers(paper: Paper) -> None:
+    ours = replace(paper, values=(replace(paper.values[0], own=True),))
+    assert comparison(paper, [])[0].paper_value == "0.325"
+    assert comparison(ours, [])[0].paper_value == "0.325 (our target)"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ('venue = "Journal of Examples"\n', "", "venue is missing"),
-        ("year = 2020", 'year = "2020"', "year is '2020', but has to be a int"),
+        ("year = 2020", 'year = "2020"', "year is '2020', but has to be a whole number"),
         ("value = 0.325", 'value = "0.325"', "value 1: value is '0.325'"),
+        ("value = 0.325", "value = true", "value 1: value is True, but has to be a number"),
+        ("value = 0.325", "value = 0.325\nown = 1", "value 1: own is 1, but has to be true or false"),
+        ("year = 2020", "year = 2020\nshown = [1]", "shown is [1], but has to be a list of strings"),
+        (
+            "year = 2020",
+            'year = 2020\nshown = "fast test/mrr"',
+            "shown is 'fast test/mrr', but has to be a list",
+        ),
         ('table = "Table 2"', 'tabel = "Table 2"', "value 2: unknown key 'tabel'"),
         ('source = "elsewhere"', 'by = "elsewhere"', "value 1: better 1: unknown key 'by'"),
         ('reason = "two weeks of a GPU"', "", "not_run 1: reason is missing"),

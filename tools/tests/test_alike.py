@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = sorted(path.parent for path in ROOT.glob("packages/*/pyproject.toml"))
 FIELDS = ("name", "version", "description", "readme", "license", "license-files", "requires-python", "authors", "keywords",
           "classifiers", "dependencies", "optional-dependencies", "scripts")  # fmt: skip
+LAST = ["Results", "What is not here"]  # the second only where there is something
 each = pytest.mark.parametrize("folder", [ROOT / "shared", *PACKAGES], ids=lambda path: path.name)
 each_package = pytest.mark.parametrize("folder", PACKAGES, ids=lambda path: path.name)
 
@@ -78,3 +80,17 @@ def test_a_package_has_the_files_that_a_reader_looks_for(folder: Path) -> None:
     readme = (folder / "README.md").read_text(encoding="utf-8").splitlines()
     assert readme[0] == f"# offprints-{folder.name}"
     assert (ROOT / "docs" / "papers" / f"{folder.name}.md").is_file()
+
+
+@each_package
+def test_a_readme_has_its_parts_in_one_order(folder: Path) -> None:
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    outside_code = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    top, *parts = re.split(r"^## ", outside_code, flags=re.MULTILINE)
+    names = [part.splitlines()[0] for part in parts]
+    assert names[0] == "The API"
+    assert names[-2:] == LAST or (names[-1] == "Results" and LAST[1] not in names)
+    assert f"`{folder.name} --help`" in top and f"    {folder.name} " in top and "pip install" in top
+    results = parts[names.index("Results")]
+    assert re.search(r"^!\[[^\]]+\]\(figures/[\w-]+\.png\)$", results, re.MULTILINE)
+    assert f"](../../docs/papers/{folder.name}.md)" in results

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from offprints.paper import Paper
 
@@ -49,6 +50,14 @@ def test_title_and_claim_of_a_page_are_those_of_paper_toml(path: Path) -> None:
 def test_the_figure_of_a_page_is_that_of_paper_toml(path: Path) -> None:
     paper = Paper.read(ROOT / f"packages/{path.stem}/paper.toml")
     assert f"](../../packages/{path.stem}/{paper.figure})\n" in section_texts(path.read_text())["Idea"]
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("packages/*/figures/*.png")), ids=named)
+def test_a_committed_figure_stands_on_the_page_with_its_caption(path: Path) -> None:
+    with Image.open(path) as drawn:
+        caption = drawn.info["Description"]
+    page = (ROOT / f"docs/papers/{path.parents[1].name}.md").read_text()
+    assert f"![{caption}](../../{named(path)})" in page
 
 
 @pytest.mark.parametrize("path", PAPERS, ids=named)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image, PngImagePlugin
 from rich.console import Console
 
+from offprints.errors import InputError
 from offprints.hardware import Hardware
 from offprints.results import DatasetRecord, RunRecord, write_results
 
-from report import card, main, number, render, table
+from report import WIDE, card, main, number, render, table
 
 PAPER = """
 slug = "one"
@@ -54,9 +55,7 @@ value = 0.657
 experiment = "fb15k"
 reason = "the data is not public"
 """
-PNG = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-)
+CAPTIONS = ["MRR, epoch by epoch (committed runs)", "Loss & error by step (main job)"]
 RUN = RunRecord(
     package="one",
     version="0.1.0",
@@ -74,6 +73,14 @@ RUN = RunRecord(
 )
 
 
+def draw(path: Path, caption: str = "", width: int = 1) -> None:
+    """Write a white PNG, with a caption as `Run.figure` writes it."""
+    said = PngImagePlugin.PngInfo()
+    if caption:
+        said.add_text("Description", caption)
+    Image.new("RGB", (width, 1), "white").save(path, pnginfo=said)
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A repository with one package: two committed seeds, a figure, and a demo that has run."""
@@ -81,8 +88,8 @@ def root(tmp_path: Path) -> Path:
     (package / "results/umls").mkdir(parents=True)
     (demo / "figures").mkdir(parents=True)
     (package / "paper.toml").write_text(PAPER)
-    (package / "results/curve.png").write_bytes(PNG)
-    (demo / "figures/loss_by_step.png").write_bytes(PNG)
+    draw(package / "results/curve.png", "MRR, epoch by epoch")
+    draw(demo / "figures/loss_by_step.png", "Loss & error by step")
     write_results(package / "results/umls/seed-1.json", RUN)
     second = replace(
         RUN, seed=2, metrics={"test/mrr": 0.92, "test/hits@10": 0.98}, command="one experiment=umls seed=2"
@@ -199,13 +206,41 @@ def test_text_of_a_paper_is_escaped(root: Path) -> None:
 
 def test_the_figure_of_the_paper_comes_first(root: Path) -> None:
     figures = card(root / "packages/one", root / ".demo/one").figures
-    assert [figure.name for figure in figures] == ["curve (committed runs)", "loss by step (main job)"]
+    assert [figure.caption for figure in figures] == CAPTIONS
 
 
 def test_the_figure_of_the_paper_is_not_shown_once_more_from_the_demo(root: Path) -> None:
-    (root / ".demo/one/figures/curve.png").write_bytes(PNG)
+    draw(root / ".demo/one/figures/curve.png", "MRR, epoch by epoch")
     figures = card(root / "packages/one", root / ".demo/one").figures
-    assert [figure.name for figure in figures] == ["curve (committed runs)", "loss by step (main job)"]
+    assert [figure.caption for figure in figures] == CAPTIONS
+
+
+def test_a_figure_with_several_parts_takes_the_width_of_the_page(root: Path) -> None:
+    draw(root / ".demo/one/figures/loss_by_step.png", "Loss & error by step", width=WIDE)
+    found = card(root / "packages/one", root / ".demo/one")
+    assert [figure.wide for figure in found.figures] == [False, True]
+    assert 'alt="Loss &amp; error by step (main job)"' in render([found])
+
+
+def test_targets_of_ours_are_no_values_of_the_paper(root: Path) -> None:
+    paper = root / "packages/one/paper.toml"
+    paper.write_text(PAPER.replace('table = "Table 2"', 'table = "theorems"\nown = true'))
+    found = card(root / "packages/one", root / ".demo/one")
+    assert str(found.tally) == "2 of 2 values within 5%; 0 further off; 0 not run"
+    page = " ".join(render([found]).split())
+    assert "<b>theorems</b>: 0 of 1 targets of ours within 5%; 0 further off; 1 not run" in page
+    assert "0.657 (our target)" in page
+
+
+@pytest.mark.parametrize("broken", ["no caption", "no PNG"])
+def test_a_figure_that_says_nothing_is_named(root: Path, broken: str) -> None:
+    path = root / ".demo/one/figures/loss_by_step.png"
+    if broken == "no caption":
+        draw(path)
+    else:
+        path.write_bytes(b"GIF89a")
+    with pytest.raises(InputError, match="loss_by_step.png: .*(does not say|no PNG)"):
+        card(root / "packages/one", root / ".demo/one")
 
 
 def test_a_paper_without_demo_names_the_command_that_runs_it(root: Path) -> None:

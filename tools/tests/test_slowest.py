@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from slowest import BEGIN, END, main, put, read
+from marks import between
+from slowest import main, read
 
 ROOT = Path(__file__).parents[2]
+BEGIN, END = "<!-- slowest: begin -->", "<!-- slowest: end -->"
 PARTS = "".join(f"{f'tests({name})':<18} {100 + at:4d} s  ok\n" for at, name in enumerate("abcdefghijk"))
 
 
@@ -40,8 +42,11 @@ def test_without_a_run_or_a_place_it_says_so(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="bash .ci/run writes it"):
         main(tmp_path)
     with pytest.raises(SystemExit, match="lacks"):
-        put(f"{END} {BEGIN}", "")
+        between(f"{END} {BEGIN}", "slowest", "")
 
 
 def test_the_page_of_this_repository_has_a_place_for_it() -> None:
-    assert put((ROOT / "docs" / "contributing.md").read_text(encoding="utf-8"), "").count(BEGIN) == 1
+    assert (
+        between((ROOT / "docs" / "contributing.md").read_text(encoding="utf-8"), "slowest", "").count(BEGIN)
+        == 1
+    )

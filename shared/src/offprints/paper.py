@@ -59,6 +59,7 @@ class PaperValue:
         model: the row of the table.
         source: where the value was read, if not in the paper itself.
         better: what others published for the same cell.
+        own: whether the value is no cell of the paper but what follows from it, computed by us as a target.
     """
 
     table: str
@@ -69,6 +70,7 @@ class PaperValue:
     model: str = ""
     source: str = ""
     better: tuple[Elsewhere, ...] = ()
+    own: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ class Paper:
         arxiv: its number there; "" if it has none.
         figure: the figure to show for it, relative to the package; "" if none.
         headline: the metric of the main job to show where there is room for one; "" for its first.
+        shown: what the README shows of the results, each an experiment and a metric: "umls test/mrr".
         values: the cells of its tables.
         not_run: experiments without results, with the reason.
     """
@@ -106,6 +109,7 @@ class Paper:
     arxiv: str = ""
     figure: str = ""
     headline: str = ""
+    shown: tuple[str, ...] = ()
     values: tuple[PaperValue, ...] = ()
     not_run: tuple[NotRun, ...] = ()
 
@@ -160,8 +164,8 @@ class ComparisonRow:
 
     @property
     def paper_value(self) -> str:
-        """The paper's value as text."""
-        return number_text(self.reported.value)
+        """The paper's value as text, or our target, which says so."""
+        return number_text(self.reported.value) + (" (our target)" if self.reported.own else "")
 
     @property
     def elsewhere(self) -> str:
@@ -314,7 +318,13 @@ def _records(kind: type[T], content: Mapping[str, Any], key: str, place: str) ->
     )
 
 
-_TYPES: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (float, int)}
+_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
+    "str": ((str,), "a string"),
+    "int": ((int,), "a whole number"),
+    "float": ((float, int), "a number"),
+    "bool": ((bool,), "true or false"),
+    "tuple[str, ...]": ((list,), "a list of strings"),
+}
 
 
 def _record(kind: type[T], content: Mapping[str, Any], place: str) -> T:
@@ -328,9 +338,14 @@ def _record(kind: type[T], content: Mapping[str, Any], place: str) -> T:
             if field.default is dataclasses.MISSING:
                 raise InputError(f"{place}: {name} is missing")
             continue
-        allowed = _TYPES.get(str(field.type))
-        if allowed and (not isinstance(content[name], allowed) or isinstance(content[name], bool)):
-            raise InputError(f"{place}: {name} is {content[name]!r}, but has to be a {field.type}")
+        value: Any = content[name]
+        types, words = _TYPES.get(str(field.type), ((object,), ""))
+        if (
+            not isinstance(value, types)
+            or (isinstance(value, bool) and bool not in types and words)
+            or (words == "a list of strings" and not all(isinstance(item, str) for item in value))
+        ):
+            raise InputError(f"{place}: {name} is {value!r}, but has to be {words}")
         if isinstance(content[name], float) and not math.isfinite(content[name]):
             raise InputError(f"{place}: {name} is {content[name]}, which is no number of a table")
     return kind(**{key: tuple(item) if isinstance(item, list) else item for key, item in content.items()})

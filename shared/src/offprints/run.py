@@ -161,8 +161,13 @@ class Run:
         with self._interrupts.held():
             yield
 
-    def figure(self, name: str, figure: Figure) -> Path:
+    def figure(self, name: str, figure: Figure, caption: str) -> Path:
         """Save a matplotlib figure as figures/<name>.png and show it in TensorBoard.
+
+        Args:
+            name: of the file.
+            figure: what is drawn.
+            caption: what it shows, in a sentence without a full stop; the file carries it as its description.
 
         Returns:
             The path of the PNG.
@@ -172,7 +177,8 @@ class Run:
             # A layout engine has made room for all labels already; to crop would draw the figure a second time.
             crop = "tight" if figure.get_layout_engine() is None else None
             with atomic_write(path) as file:
-                figure.savefig(file, format="png", dpi=150, bbox_inches=crop)
+                said = {"Description": caption}
+                figure.savefig(file, format="png", dpi=150, bbox_inches=crop, metadata=said)
             self.metrics.picture(name, path)
         return path
 

@@ -68,17 +68,29 @@ def train(config: Config, run: Run) -> Results:
         "epochs": outcome.epochs,
         "history": outcome.history,
     }
-    run.figure("training", training_curve(outcome.history, outcome.best_epoch, "valid/mrr"))
+    run.figure(
+        "training",
+        training_curve(outcome.history, outcome.best_epoch, "valid/mrr"),
+        "Training loss and validation MRR, epoch by epoch",
+    )
     if rules is not None:
         baselines = {"frequency": FrequencyModel.of(graph).rank("test").metrics(), "inverse": rules.metrics()}
         metrics |= {
             f"{name}/{key}": value for name, scores in baselines.items() for key, value in scores.items()
         }
         compared = {config.model.name: metrics["test/mrr"]} | {n: s["mrr"] for n, s in baselines.items()}
-        run.figure("baselines", bars(compared, "test MRR", lambda name: name == next(iter(compared))))
+        run.figure(
+            "baselines",
+            bars(compared, "test MRR", lambda name: name == next(iter(compared))),
+            "Test MRR of the model, and of baselines that learn nothing",
+        )
         excess = rules.excess(ranking.ranks())
         details["excess_over_the_inverse_rule"] = excess.to_dict("records")
-        run.figure("excess", figures.excess_by_relation(excess, [graph.label(r) for r in excess["relation"]]))
+        run.figure(
+            "excess",
+            figures.excess_by_relation(excess, [graph.label(r) for r in excess["relation"]]),
+            "MRR of ConvE and of the inverse rule, relation by relation",
+        )
         show(
             score_table({config.model.name: _own(metrics), **baselines}),
             f"{graph.name}: test split, filtered",
@@ -226,7 +238,11 @@ def analyse(config: Config, run: Run) -> Results:
             baseline = rank(other.model, graph)
             buckets[other.config.model.name] = baseline.by_group(groups)
             metrics["error_reduction/hits@10"] = hits_error_reduction(baseline.ranks(), ranking.ranks())
-        run.figure("in_degree", figures.by_in_degree(buckets, edges))
+        run.figure(
+            "in_degree",
+            figures.by_in_degree(buckets, edges),
+            "How well entities are ranked, by how many facts end in them",
+        )
         metrics |= {
             f"in_degree_{edges[g]:.0f}/hits@10": v["hits@10"] for g, v in next(iter(buckets.values())).items()
         }
@@ -260,7 +276,11 @@ def survey(config: Config, run: Run) -> Results:
     if config.survey.runs is not None:
         tables["gains"] = gains(graphs, read_results(config.survey.runs))
         columns = (tables["gains"][name].tolist() for name in ("data set", "pagerank", "gain"))
-        run.figure("gain_against_pagerank", figures.gain_against_pagerank(*columns))
+        run.figure(
+            "gain_against_pagerank",
+            figures.gain_against_pagerank(*columns),
+            "What the model gains over a baseline, by how central the test entities of a data set are",
+        )
     for name, table in tables.items():
         show(table, name)
         write_table(run.directory / f"{name}.csv", table)
@@ -367,7 +387,11 @@ def _calibrate(model: Scorer, graph: KnowledgeGraph, config: Config, run: Run) -
     keep_calibration(run.directory, fitted)
     seen = candidates(model, graph, config.evaluation.split, seed=config.seed)
     curves = {name: reliability(seen, c) for name, c in (("sigmoid", Calibration()), ("calibrated", fitted))}
-    run.figure("reliability", figures.reliability_diagram(curves))
+    run.figure(
+        "reliability",
+        figures.reliability_diagram(curves),
+        "How often facts are true that the model gives a probability, before and after calibration",
+    )
     return {f"calibration/error_{name}": curve.error for name, curve in curves.items()}
 
 

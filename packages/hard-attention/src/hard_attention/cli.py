@@ -80,20 +80,46 @@ def check(config: Config, run: Run) -> Results:
             pd.DataFrame(rows, columns=["certified length", *PRECISIONS]),
             "how long strings may be, dense kernel",
         )
-        run.figure("certified", figures.certified_lengths(certificates))
+        run.figure(
+            "certified",
+            figures.certified_lengths(certificates),
+            "The longest strings for which the answers are proved, by formula and number format",
+        )
         metrics |= {
             f"certificate/{name}/{p}": float(n) for name, by in lengths.items() for p, n in by.items()
         }
-    run.figure("least_temperature", figures.least_temperature())
-    run.figure("fixed_temperature", figures.fixed_temperature())
+    run.figure(
+        "least_temperature",
+        figures.least_temperature(),
+        "The inverse temperature that a head needs, by length",
+    )
+    run.figure(
+        "fixed_temperature",
+        figures.fixed_temperature(),
+        "The error of a head whose temperature does not follow the length",
+    )
     with_rounding, without = maps.depth_errors()
-    run.figure("depth", figures.depth_errors(with_rounding, without))
+    run.figure(
+        "depth",
+        figures.depth_errors(with_rounding, without),
+        "The error of nested operators, with and without rounding between layers",
+    )
     steps, length = (0.5, 1.0, 2.0, 4.0, 8.0), 128
     errors = beyond_certificates.errors_by_step(list(PRECISIONS), steps, length, 400, config.seed)
-    run.figure("temperature", figures.error_by_step(errors, steps, length))
+    run.figure(
+        "temperature",
+        figures.error_by_step(errors, steps, length),
+        "The largest error of a head by the inverse temperature, in each number format",
+    )
     surveyed = survey(seed=config.seed)
-    run.figure("gaps", figures.gaps(surveyed))
-    run.figure("bounds", figures.bounds_and_errors(surveyed))
+    run.figure(
+        "gaps", figures.gaps(surveyed), "How far the best scores of random networks are from the second best"
+    )
+    run.figure(
+        "bounds",
+        figures.bounds_and_errors(surveyed),
+        "Errors of softened networks, and the bounds that were proved for them",
+    )
     metrics |= {
         f"temperature/{name}/b={b:g}": e
         for name, row in errors.items()
@@ -102,7 +128,11 @@ def check(config: Config, run: Run) -> Results:
     metrics["softening/violations"] = float(surveyed.violations)
     shown_model, string = compile_formula("(S (Q a) (Q b))", "abc"), "cbaaccbaab"
     soft, hard = (maps.attention_maps(shown_model, string, kernel)[0] for kernel in ("dense", "average"))
-    run.figure("attention", figures.attention_maps(soft, hard, string, "a S b"))
+    run.figure(
+        "attention",
+        figures.attention_maps(soft, hard, string, "a S b"),
+        "The weights of a softmax head and of a hard one on the same string",
+    )
     metrics |= {"depth/with_rounding": max(with_rounding), "depth/without_rounding": max(without)}
     return Results(metrics, details)
 
@@ -242,11 +272,19 @@ def beyond(config: Config, run: Run) -> Results:
         for probe in beyond_certificates.CURVES
         for precision in PRECISIONS
     ]
-    run.figure("errors", figures.error_curves(curves))
+    run.figure(
+        "errors",
+        figures.error_curves(curves),
+        "The error of heads by length; dotted lines are where the certificates end",
+    )
     shares = beyond_certificates.shares_right(
         chosen, options.precisions, options.lengths, options.count, config.seed
     )
-    run.figure("shares", figures.shares_right(shares))
+    run.figure(
+        "shares",
+        figures.shares_right(shares),
+        "The share of right positions by length, in each number format",
+    )
     details = {"failures": [asdict(f) for f in found], "curves": [asdict(c) for c in curves]}
     return Results(metrics, {**details, "shares": shares.to_dict("records")})
 
@@ -308,6 +346,7 @@ def train(config: Config, run: Run) -> Results:
     run.figure(
         "training",
         figures.training_curve(outcome.history, options.start, options.length, max(options.tested)),
+        "The share of right validation positions and the loss, epoch by epoch",
     )
     model.save(run.directory / "model.ckpt")
     metrics = {f"{who}/{name}": value for who, found in shares for name, value in found.items()}
@@ -342,7 +381,11 @@ def explain(config: Config, run: Run) -> Results:
     write_text(run.directory / "explanation.html", page)
     soft, hard = (maps.attention_maps(model, config.string, kernel) for kernel in ("dense", "average"))
     for number, (a, b, head) in enumerate(zip(soft, hard, model.heads, strict=True)):
-        run.figure(f"head_{number}", figures.attention_maps(a, b, config.string, str(head.formula)[:80]))
+        run.figure(
+            f"head_{number}",
+            figures.attention_maps(a, b, config.string, str(head.formula)[:80]),
+            f"The weights of head {number}, soft and hard, on the string",
+        )
     run.log.info("wrote %s", run.directory / "explanation.html")
     return Results({"explain/heads": float(len(model.heads)), "explain/layers": float(len(model.layers))})
 

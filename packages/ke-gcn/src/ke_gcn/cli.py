@@ -63,14 +63,26 @@ def align(config: Config, run: Run) -> Results:
             aligner.predict_relations(1, metric=metric).head(_SHOWN),
             "relations and the nearest of the other graph",
         )
-        run.figure("relations", figures.relation_distances(*_relation_grid(aligner, data)))
+        run.figure(
+            "relations",
+            figures.relation_distances(*_relation_grid(aligner, data)),
+            "Distances between the relations of two graphs after training",
+        )
     show(_found(aligner, data, split, metric), "pairs of entities that are each other's nearest")
     if len(outcome.history) > 1:
-        run.figure("training", figures.training_curve(outcome.history))
+        run.figure(
+            "training",
+            figures.training_curve(outcome.history),
+            "Training loss and validation Hits@1, by seconds",
+        )
     degrees = np.bincount(data.triples[:, [0, 2]].ravel(), minlength=data.num_entities)
     if rankings and config.evaluation.of == "entities":
         ranks = rankings["test"].ranks(side="left")
-        run.figure("degree", figures.hits_by_degree(degrees[split.test[:, 0]], ranks <= 1))
+        run.figure(
+            "degree",
+            figures.hits_by_degree(degrees[split.test[:, 0]], ranks <= 1),
+            "Hits@1 of test entities, by how many triples they are in",
+        )
     details = {"best_epoch": outcome.best_epoch, "epochs": outcome.epochs, "history": curve(outcome.history)}
     return Results(metrics, details)
 
@@ -111,7 +123,11 @@ def classify(config: Config, run: Run) -> Results:
         most_frequent = np.bincount(data.labels[split.train]).argmax()
         metrics["baseline/accuracy"] = float(np.mean(data.labels[split.test] == most_frequent))
     classifier.save(run.directory / "classifier.ckpt")
-    run.figure("training", figures.training_curve(outcome.history))
+    run.figure(
+        "training",
+        figures.training_curve(outcome.history),
+        "Training loss and validation accuracy, by seconds",
+    )
     details = {"best_epoch": outcome.best_epoch, "epochs": outcome.epochs, "history": curve(outcome.history)}
     return Results(metrics, details)
 

@@ -69,9 +69,21 @@ def compare(config: Config, run: Run) -> Results:
     rows["lattice, dictionary with types"] = with_types(lattice, new, sentences).evaluate(sentences)
     lattice.save(run.directory / TAGGER)
     if all(one.by_length for one in rows.values()):
-        run.figure("length", figures.by_length({name: one.by_length for name, one in rows.items()}))
-    run.figure("training", figures.curves(histories, "valid/f1"))
-    run.figure("f1", bars({name: one.strict.f1 for name, one in rows.items()}, "test F1, strict"))
+        run.figure(
+            "length",
+            figures.by_length({name: one.by_length for name, one in rows.items()}),
+            "F1 by the length of the sentence, a line for each tagger",
+        )
+    run.figure(
+        "training",
+        figures.curves(histories, "valid/f1"),
+        "Validation F1, epoch by epoch, a line for each tagger",
+    )
+    run.figure(
+        "f1",
+        bars({name: one.strict.f1 for name, one in rows.items()}, "test F1, strict"),
+        "Test F1 of each tagger",
+    )
     longest = max(sentences[:50], key=lambda one: len(one.spans))
     _explain(given, longest.text, run)
     table = [[name, *(one.metrics()[key] for key in _SHOWN)] for name, one in rows.items()]
@@ -111,9 +123,17 @@ def train(config: Config, run: Run) -> Results:
         return Results(metrics)
     tagger.save(run.directory / TAGGER)
     show(scores.table(), f"{corpus.name}: {split} split, epoch {outcome.best_epoch}")
-    run.figure("training", figures.curves({config.model.encoder: outcome.history}, "valid/f1"))
+    run.figure(
+        "training",
+        figures.curves({config.model.encoder: outcome.history}, "valid/f1"),
+        "Validation F1, epoch by epoch",
+    )
     if scores.by_length:
-        run.figure("length", figures.by_length({config.model.encoder: scores.by_length}))
+        run.figure(
+            "length",
+            figures.by_length({config.model.encoder: scores.by_length}),
+            "F1 by the length of the sentence",
+        )
     if config.model.encoder == "lattice" and sentences:
         _explain(tagger, max(sentences[:50], key=lambda one: len(one.spans)).text, run)
     details = {"best_epoch": outcome.best_epoch, "epochs": outcome.epochs, "history": outcome.history}
@@ -254,7 +274,11 @@ def _with_dictionary(tagger: Tagger, config: Config, run: Run) -> Tagger:
 
 def _explain(tagger: Tagger, text: str, run: Run) -> None:
     found = tagger.explain(text)
-    run.figure("gates", figures.gates(found))
+    run.figure(
+        "gates",
+        figures.gates(found),
+        "What the cell of each character of a sentence is mixed of: its own candidate, and the words that end there",
+    )
     write_text(run.directory / "explanation.html", explanation_page(found))
 
 

@@ -58,7 +58,11 @@ def compare(config: Config, run: Run) -> Results:
             found[mode][category.name] = judged.evaluations[mode].metrics()
         _draw(config, run, category, judged, modes, first=number == 0)
     table = pd.DataFrame([{"mode": mode, **means(found[mode])} for mode in modes])
-    run.figure("modes", figures.mode_bars(table))
+    run.figure(
+        "modes",
+        figures.mode_bars(table),
+        "How well each mode finds defective parts and their defects, over all categories",
+    )
     write_table(run.directory / "modes.csv", table)
     show(table[["mode", *_SHOWN]], f"means over {', '.join(category.name for category in scans)}")
     metrics = {f"{mode}/{name}": value for mode in modes for name, value in means(found[mode]).items()}
@@ -189,16 +193,25 @@ def _draw(
     """Figures of one category: of the last mode, which has the most banks, and of all modes together."""
     said = judged.evaluations[modes[-1]].predictions
     highest = figures.brightest([float(np.quantile([prediction.score for prediction in said], 0.9))])
-    run.figure(f"{category.name}_scores", figures.score_histograms(said, judged.kinds))
+    run.figure(
+        f"{category.name}_scores",
+        figures.score_histograms(said, judged.kinds),
+        f"{category.name}: scores of good parts, and of each kind of defect",
+    )
     curves = {
         mode: OverlapCurve(np.stack([its.map for its in judged.evaluations[mode].predictions]), judged.masks)
         for mode in modes
     }
-    run.figure(f"{category.name}_pro", figures.overlap_curves(curves))
+    run.figure(
+        f"{category.name}_pro",
+        figures.overlap_curves(curves),
+        f"{category.name}: overlap with the defects, by the share of good pixels that are marked",
+    )
     some = _of_each_kind(judged.kinds, config.compare.examples)
     run.figure(
         "examples" if first else f"{category.name}_examples",
         figures.examples([(category.test[i], said[i]) for i in some], highest),
+        f"Defects of {category.name}, depths, and the anomaly maps by points, by colours and by both",
     )
     if config.compare.gallery:
         order = sorted(range(len(said)), key=lambda i: -said[i].score)

@@ -71,6 +71,7 @@ def train(config: Config, run: Run) -> Results:
             outcome.best_epoch,
             {name: row["rmse"] for name, row in rows.items() if name != "neuron"},
         ),
+        "Loss and validation error of the neuron, trained by the derived gradient",
     )
     show(pd.DataFrame([{"model": name, **row} for name, row in rows.items()]), "diabetes: test split")
     metrics |= {f"test/{name}": value for name, value in rows.pop("neuron").items()}

@@ -87,8 +87,12 @@ def train(config: Config, run: Run) -> Results:
         pd.DataFrame(trials.rows, columns=["agent", "solved", "from", "to (95 %)", "return"]),
         f"{len(test)} held-out levels",
     )
-    run.figure("learning", figures.learning_curves(curves, random["solved"]))
-    run.figure("levels", figures.gallery(test[:12], spec))
+    run.figure(
+        "learning",
+        figures.learning_curves(curves, random["solved"]),
+        "The share of levels never trained on that each agent solves, by seconds of training",
+    )
+    run.figure("levels", figures.gallery(test[:12], spec), "Levels that the agents were tested on")
     return Results(trials.metrics, trials.details)
 
 
@@ -126,7 +130,11 @@ def levels(config: Config, run: Run) -> Results:
         "levels/oracle_steps": float(steps.mean()),
         "levels/distractor_boxes": float(drawn.num_distractor_boxes.mean()),
     }
-    run.figure("levels", figures.gallery(drawn[:12], spec))
+    run.figure(
+        "levels",
+        figures.gallery(drawn[:12], spec),
+        "Levels that were drawn, with the length of their solutions",
+    )
     return Results(metrics, _distribution(drawn))
 
 
@@ -255,7 +263,11 @@ def _draw(run: Run, config: Config, trials: Trials, kind: str, agent: Agent, tri
     if run.main:
         film(agent, trials.spec, level, run.directory / "figures" / f"episode_{kind}.gif", config.seed)
     if kind == "relational":
-        run.figure("attention", figures.attention_maps(agent, trials.spec, level))
+        run.figure(
+            "attention",
+            figures.attention_maps(agent, trials.spec, level),
+            "Where the entities of a level look, head by head",
+        )
 
 
 TASKS = {

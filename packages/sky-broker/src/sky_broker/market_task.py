@@ -39,12 +39,18 @@ def market_task(config: Config, run: Run) -> Results:
     before, after = _ways(incumbent, demand), _ways(entered, demand)
     table = pd.concat([_table(incumbent, before, "before"), _table(entered, after, "after")])
     show(table, f"{options.users:,} users, median {options.median_gigabytes:g} GB; {options.entrant} enters")
-    run.figure("shares", plots_market.shares(entered.clouds, {way: s.shares for way, s in after.items()}))
+    run.figure(
+        "shares",
+        plots_market.shares(entered.clouds, {way: s.shares for way, s in after.items()}),
+        "The share of each cloud in what is paid for computing",
+    )
     sweep = _sweep(entered, options, config.seed)
-    run.figure("sweep", plots_market.sweep(sweep))
+    run.figure("sweep", plots_market.sweep(sweep), "What users save by a broker, by the size of their data")
     games = _games(entered, demand, options)
     run.figure(
-        "prices", plots_market.prices(entered.clouds, {way: game.factors for way, game in games.items()})
+        "prices",
+        plots_market.prices(entered.clouds, {way: game.factors for way, game in games.items()}),
+        "How clouds change their prices, round after round",
     )
     left = defections(entered, demand, entered.clouds, options.cost_share)
     show(

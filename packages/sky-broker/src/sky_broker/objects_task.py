@@ -62,7 +62,11 @@ def objects_task(config: Config, run: Run) -> Results:
         table,
         f"{len(requests):,} requests to {len({r.name for r in requests}):,} objects; the optimum costs ${best:.2f}",
     )
-    run.figure("bills", plots_objects.bills(table, best))
+    run.figure(
+        "bills",
+        plots_objects.bills(table, best),
+        "The bill of each policy by its parts, and the least that it could have been",
+    )
     metrics = {
         f"test/cost_{_key(name)}": cost for name, cost in zip(table["policy"], table["all $"], strict=True)
     }

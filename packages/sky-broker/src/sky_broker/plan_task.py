@@ -51,7 +51,11 @@ def optimize_task(config: Config, run: Run) -> Results:
         run.log.info("%s", line)
     front = _front(config, job, sky, run)
     write_plan(plan, run.directory, page(plan, why, others, front))
-    run.figure("plan", plots_plan.dag(plan))
+    run.figure(
+        "plan",
+        plots_plan.dag(plan),
+        "The tasks of the job at their places, and what it costs to move data between them",
+    )
     metrics = {
         **_figures(plan),
         **{f"{name.replace(' ', '_')}/cost": usd for name, usd in others.items()},
@@ -92,7 +96,11 @@ def _with_tiers(config: Config, job: Job, sky: Sky, run: Run) -> Results:
     show(pd.DataFrame({"plan": list(costs), "$": list(costs.values())}), "the same job")
     run.log.info("The plan is %s.", plan.certificate)
     write_plan(plan, run.directory)
-    run.figure("plan", plots_plan.dag(plan))
+    run.figure(
+        "plan",
+        plots_plan.dag(plan),
+        "The tasks of the job at their places, and what it costs to move data between them",
+    )
     metrics = {
         **_figures(plan),
         "flat_plan/cost": costs["chosen at flat prices, paid with tiers"],
@@ -123,7 +131,11 @@ def pareto_task(config: Config, run: Run) -> Results:
     ]
     show(table, f"{job.name}: {len(front)} plans{'' if front.complete else ', a choice of them'}")
     chosen = front.knee()
-    run.figure("front", plots_plan.front(front, chosen))
+    run.figure(
+        "front",
+        plots_plan.front(front, chosen),
+        "Plans that no other is better than, and the one that was chosen",
+    )
     write_plan(chosen, run.directory, page(chosen, front=front))
     ends = {
         f"front/{name}_{end}": float(value)
@@ -195,7 +207,11 @@ def _sweep(config: Config, job: Job, sky: Sky, run: Run) -> tuple[dict[str, floa
         for cloud in homes
         for way in ("brokered", "peered")
     }
-    run.figure("peering", plots_plan.peering(config.sweep.gigabytes, curves))
+    run.figure(
+        "peering",
+        plots_plan.peering(config.sweep.gigabytes, curves),
+        "What a broker saves of a job's bill at home, by the size of its data, with and without peering",
+    )
     metrics: dict[str, float] = {}
     for row in table.to_dict("records"):
         key = f"sweep/{row['home']}_{row['GB']:g}gb"

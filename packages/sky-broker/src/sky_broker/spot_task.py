@@ -60,7 +60,11 @@ def spot_task(config: Config, run: Run) -> Results:
     table = pd.DataFrame(rows)
     show(_shown(table), f"mean cost of {options.work_hours:g} h of work over {options.starts} starts, $")
     costs = [column for column in table.columns if column.startswith("cost_")]
-    run.figure("costs", plots_spot.costs(table, {name: _title(name) for name in costs}))
+    run.figure(
+        "costs",
+        plots_spot.costs(table, {name: _title(name) for name in costs}),
+        "Mean cost of a job under each policy",
+    )
     _timeline(cells[0], options, run)
     metrics = {f"test/{name}": float(table[name].mean()) for name in costs}
     metrics["test/deadline_misses"] = float(table["deadline_misses"].sum())
@@ -166,7 +170,11 @@ def _timeline(cell: Cell, options: SpotConfig, run: Run) -> None:
     costs = np.array([simulate(policy, windows, cell.job).cost for policy in policies.values()])
     window = windows[[int(costs.std(axis=0).argmax())]]
     kept = {name: simulate(policy, window, cell.job, keep_schedule=True) for name, policy in policies.items()}
-    run.figure("timeline", plots_spot.timeline(window[0], kept, cell.job))
+    run.figure(
+        "timeline",
+        plots_spot.timeline(window[0], kept, cell.job),
+        "What ran in one window under each policy, and how the work went on",
+    )
 
 
 def _title(name: str) -> str:

@@ -63,9 +63,9 @@ def _one(grid: NetworkGrid, options: TransferConfig, run: Run) -> Results:
     console().print(plan.explain(), highlight=False, soft_wrap=True)
     plans = {"overlay": plan, **baselines}
     show(_table(plans), f"{options.gigabytes:g} GB from {options.source} to {options.target}")
-    run.figure("paths", plots_transfer.paths(plan))
+    run.figure("paths", plots_transfer.paths(plan), "The routes of the plan; the wider, the more data")
     curve = _curve(ends, options.vm_limit)
-    run.figure("rates", plots_transfer.rates(curve, plans))
+    run.figure("rates", plots_transfer.rates(curve, plans), "What the cheapest plan costs at each rate")
     metrics = {
         f"{name}/{key}": value
         for name, found in plans.items()
@@ -124,6 +124,7 @@ def _pairs(grid: NetworkGrid, config: Config, run: Run) -> Results:
     run.figure(
         "gains",
         plots_transfer.gains({name: table[f"{name}_gain"].to_numpy() for name in ("relay", "overlay")}),
+        "How many pairs of regions gain how much over the direct path",
     )
     metrics: dict[str, float] = {"test/pairs": float(len(table))}
     for name in ("relay", "overlay"):

@@ -85,7 +85,9 @@ def evaluate(config: Config, run: Run) -> Results:
     found = measure(opened.encoder, opened.head, opened.prepared, opened.config.probe, opened.config.seed)
     show(_table({opened.config.model.head: found.metrics}), f"{opened.prepared.splits.name}")
     run.figure(
-        "cosines", figures.cosine_boxes({opened.config.model.head: found.report}, config.figures.angular)
+        "cosines",
+        figures.cosine_boxes({opened.config.model.head: found.report}, config.figures.angular),
+        "Cosines between class means, between weights, and of rows to their class mean, beside the simplex's",
     )
     return Results(found.metrics)
 
@@ -196,7 +198,11 @@ def _times(config: Config, run: Run, prepared: Prepared) -> FitTimes:
         medians[f"{loss} censored"] = times.censored[loss].sum(1)
     show(medians, f"{config.grid.noise}: median steps, {config.grid.seeds} seeds")
     write_table(run.directory / "fit_times.csv", times.table())
-    run.figure(f"timetofit_{config.grid.noise}", figures.fit_times(times))
+    run.figure(
+        f"timetofit_{config.grid.noise}",
+        figures.fit_times(times),
+        f"Steps until no training row is wrong, by the share of labels that are wrong ({config.grid.noise})",
+    )
     return times
 
 
@@ -206,12 +212,19 @@ def _draw(
     reports: dict[str, CollapseReport],
     histories: dict[str, list[dict[str, float]]],
 ) -> None:
-    run.figure("cosines", figures.cosine_boxes(reports, config.figures.angular))
-    run.figure("class_cosines", figures.class_cosines(reports))
-    for metric in ("train/gap", "train/nc1_quotient"):
+    run.figure(
+        "cosines",
+        figures.cosine_boxes(reports, config.figures.angular),
+        "Cosines between class means, between weights, and of rows to their class mean, beside the simplex's",
+    )
+    run.figure("class_cosines", figures.class_cosines(reports), "Cosines of all pairs of class means")
+    for name, caption in (
+        ("gap", "How far each run is above the least loss that there is, step by step"),
+        ("nc1_quotient", "The spread of classes in themselves against that between them, step by step"),
+    ):
+        metric = f"train/{name}"
         if any(metric in row for history in histories.values() for row in history):
-            name = metric.removeprefix("train/")
-            run.figure(name, figures.curves(histories, metric, config.training.batches))
+            run.figure(name, figures.curves(histories, metric, config.training.batches), caption)
 
 
 def _table(rows: dict[str, dict[str, float]]) -> pd.DataFrame:

@@ -47,7 +47,9 @@ def sphere(config: Config, run: Run) -> Results:
         )  # fmt: skip
     if free.features in (2, 3):
         run.figure(
-            "points", figures.points(found.points, labels, f"K = {free.classes}, τ = {free.temperature:g}")
+            "points",
+            figures.points(found.points, labels, f"K = {free.classes}, τ = {free.temperature:g}"),
+            "Points that were free to move on the sphere, coloured by class",
         )
     return Results(metrics)
 
@@ -87,7 +89,11 @@ def compositions(config: Config, run: Run) -> Results:
             title: (one.points, _labels([n for n in counts if n]))
             for title, one, counts in zip(titles, best, kinds, strict=True)
         }
-        run.figure("minimisers", figures.minimisers(drawn))
+        run.figure(
+            "minimisers",
+            figures.minimisers(drawn),
+            "The best points on the circle for batches of several label compositions",
+        )
     show(
         table,
         f"K = {options.classes}, b = {options.batch_size}, n = {options.per_class}, τ = {options.temperature:g}",
@@ -97,6 +103,7 @@ def compositions(config: Config, run: Run) -> Results:
         figures.compositions(
             list(table["composition"]), table["share"].to_numpy(), table["loss at the simplex"].to_numpy()
         ),
+        "What a batch of each label composition costs at the simplex, and how often it is drawn",
     )
     return Results(metrics, {"compositions": table.to_dict("list")})
 

@@ -29,7 +29,11 @@ def compare(config: Config, run: Run) -> Results:
         trainer, outcome = fit_nodes(config, run, data, model, name, log=name == "UFGConv-R")
         rows[name] = node_metrics(trainer, outcome)
         if name == "UFGConv-R":
-            run.figure("training", training_curve(outcome.history, outcome.best_epoch, "valid/accuracy"))
+            run.figure(
+                "training",
+                training_curve(outcome.history, outcome.best_epoch, "valid/accuracy"),
+                "Training loss and validation accuracy of the framelet network, epoch by epoch",
+            )
     table = pd.DataFrame(
         [
             (name, row["valid/accuracy"], row["test/accuracy"], row["last/accuracy"])
@@ -45,6 +49,7 @@ def compare(config: Config, run: Run) -> Results:
             "test accuracy",
             lambda name: name.startswith("UFG"),
         ),
+        "Test accuracy of framelet networks, and of other layers",
     )
     metrics = dict(rows["UFGConv-R"])
     metrics |= {f"{name}/accuracy": row["test/accuracy"] for name, row in rows.items()}
@@ -57,7 +62,11 @@ def node(config: Config, run: Run) -> Results:
     trainer, outcome = fit_nodes(config, run, data, config.model, "training")
     metrics = node_metrics(trainer, outcome)
     show(pd.DataFrame([metrics]), f"{data.name}, epoch {outcome.best_epoch}")
-    run.figure("training", training_curve(outcome.history, outcome.best_epoch, "valid/accuracy"))
+    run.figure(
+        "training",
+        training_curve(outcome.history, outcome.best_epoch, "valid/accuracy"),
+        "Training loss and validation accuracy, epoch by epoch",
+    )
     return Results(metrics, {"best_epoch": outcome.best_epoch, "epochs": outcome.epochs})
 
 
@@ -94,7 +103,11 @@ def graph(config: Config, run: Run) -> Results:
             "element_count/mae": element_count_error(MOLECULES.molecules()),
         }
     show(pd.DataFrame([metrics]), f"{data.name}, epoch {outcome.best_epoch}")
-    run.figure("training", training_curve(outcome.history, outcome.best_epoch, shown))
+    run.figure(
+        "training",
+        training_curve(outcome.history, outcome.best_epoch, shown),
+        "Training loss and the validation metric, epoch by epoch",
+    )
     return Results(metrics, {"best_epoch": outcome.best_epoch, "epochs": outcome.epochs})
 
 

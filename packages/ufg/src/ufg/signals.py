@@ -43,7 +43,11 @@ def spectrum(config: Config, run: Run) -> Results:
         eigenvalues = np.linspace(0, 2, 257)
         passed = opened.net.responses(eigenvalues)
         layers = [f"convolution {number}" for number in range(1, len(passed) + 1)]
-        run.figure("passed", figures.responses(eigenvalues, passed, layers))
+        run.figure(
+            "passed",
+            figures.responses(eigenvalues, passed, layers),
+            "What each layer of the network passes, by the eigenvalue of the Laplacian",
+        )
     else:
         data, transform = load_nodes(config, run), build_transform(config.signal.transform)
     op = data.operator(scaling(config.dataset))
@@ -57,7 +61,11 @@ def spectrum(config: Config, run: Run) -> Results:
     shares = {name: transform.energies(op, x).tolist() for name, x in signals.items()}
     names = transform.block_names
     show(pd.DataFrame({"block": names, **shares}), f"{data.name}: energy of each block")
-    run.figure("energies", figures.grouped_bars(names, shares, "share of the energy"))
+    run.figure(
+        "energies",
+        figures.grouped_bars(names, shares, "share of the energy"),
+        "Where the energy of features and labels lies, block by block",
+    )
     return Results(
         {
             f"energy/{name}: {block}": share
@@ -92,10 +100,15 @@ def denoising(config: Config, run: Run, data: NodeData) -> dict[str, float]:
         last = {"clean": clean, "noisy": noisy, "framelets": found.signal, "Tikhonov": smooth}
     if data.name == "digits":
         some = {name: values[:10].numpy() for name, values in last.items()}
-        run.figure("denoising", figures.pictures(some, 8))
+        run.figure(
+            "denoising",
+            figures.pictures(some, 8),
+            "Ten digits: clean, with noise, and denoised along the graph of all digits",
+        )
     run.figure(
         "denoising_gain",
         figures.curves(config.signal.noise, gains, "standard deviation of the noise", "gain in dB"),
+        "What denoising gains, by the noise",
     )
     return {
         f"{name}/snr_gain_{sigma:g}": gain
@@ -113,7 +126,9 @@ def compression(config: Config, run: Run, data: NodeData) -> dict[str, float]:
     drawn = figures.curves(
         config.signal.keep, {"framelets": errors}, "share of high-pass coefficients kept", "relative error"
     )
-    run.figure("compression", drawn)
+    run.figure(
+        "compression", drawn, "What is lost of the features, by the share of coefficients that is kept"
+    )
     return {f"compress/error_{keep:g}": error for keep, error in zip(config.signal.keep, errors, strict=True)}
 
 
@@ -125,10 +140,18 @@ def frame_defects(transform: FrameletTransform, run: Run) -> dict[str, float]:
     }
     totals = {terms: one.frame_response(eigenvalues) for terms, one in variants.items()}
     title = f"{transform.bank.name}, {transform.levels} levels"
-    run.figure("frame_defect", figures.frame_defect(eigenvalues, totals, title))
+    run.figure(
+        "frame_defect",
+        figures.frame_defect(eigenvalues, totals, title),
+        "How far the transform is from a tight frame, by the number of Chebyshev terms",
+    )
     exact = transform.response(eigenvalues, exact_filters=True)
     found = transform.response(eigenvalues)
-    run.figure("responses", figures.responses(eigenvalues, found, transform.block_names, exact))
+    run.figure(
+        "responses",
+        figures.responses(eigenvalues, found, transform.block_names, exact),
+        "What each block of the transform passes, by the eigenvalue of the Laplacian",
+    )
     bounds = {terms: one.frame_bounds() for terms, one in variants.items()}
     table = pd.DataFrame([(n, *both) for n, both in bounds.items()], columns=["terms", "lower", "upper"])
     show(table, "frame bounds")

@@ -41,7 +41,11 @@ def noise(config: Config, run: Run) -> Results:
     table = pd.DataFrame(rows)
     show(table, f"{config.dataset.name}: noise on {study.noise}, mean of {study.repeats}")
     lines = {str(name): part["test/accuracy"].tolist() for name, part in table.groupby("model", sort=False)}
-    run.figure("noise", figures.curves(study.rates, lines, f"noise on {study.noise}", "test accuracy"))
+    run.figure(
+        "noise",
+        figures.curves(study.rates, lines, f"noise on {study.noise}", "test accuracy"),
+        f"Test accuracy as noise on {study.noise} grows",
+    )
     metrics = {f"noise/{row['model']}_{row['rate']:g}": row["test/accuracy"] for row in rows}
     metrics |= {
         f"kept/{row['model']}_{row['rate']:g}": row["kept"] for row in rows if row["model"] == "UFGConv-S"
@@ -87,8 +91,14 @@ def sensitivity(config: Config, run: Run) -> Results:
         drawn = figures.curves(
             kept["kept"].tolist(), line, "share of high-pass coefficients kept", "test accuracy"
         )
-        run.figure("compression", drawn)
-    run.figure("sensitivity", figures.panels(panels, "accuracy"))
+        run.figure(
+            "compression",
+            drawn,
+            "Accuracy of a network on compressed features, by the share of coefficients that is kept",
+        )
+    run.figure(
+        "sensitivity", figures.panels(panels, "accuracy"), "Accuracy by levels, dilation, terms and threshold"
+    )
     metrics = {f"{row['option']}/accuracy_{row['value']:g}": row["test/accuracy"] for row in rows}
     metrics |= {f"sigma/kept_{row['value']:g}": row["kept"] for row in rows if row["option"] == "sigma"}
     return Results(metrics)

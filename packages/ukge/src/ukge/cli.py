@@ -60,7 +60,11 @@ def compare(config: Config, run: Run) -> Results:
         rows[name] = evaluation.report(ModelPredictor(models[name]), config.evaluation.split)
         if main:
             metric = f"valid/{config.evaluation.select}"
-            run.figure("training", training_curve(outcome.history, outcome.best_epoch, metric))
+            run.figure(
+                "training",
+                training_curve(outcome.history, outcome.best_epoch, metric),
+                "Training loss and the validation metric, epoch by epoch",
+            )
     rows |= baseline_scores(graph, evaluation, config.evaluation.split)
     run.figure(
         "errors",
@@ -70,6 +74,7 @@ def compare(config: Config, run: Run) -> Results:
             lambda name: name.startswith("UKGE"),
             "%.4f",
         ),
+        "Error of the confidences that each variant and each baseline gives to true and false facts",
     )
     show(score_table(rows), f"{graph.name}: {config.evaluation.split} split")
     metrics = {f"{config.evaluation.split}/{name}": value for name, value in rows[own].items()}
@@ -114,7 +119,11 @@ def train(config: Config, run: Run) -> Results:
                 metrics |= {f"{name.replace(' ', '_')}/{key}": row[key] for key in SHOWN}
     show(score_table(rows), f"{graph.name}: {split} split, epoch {outcome.best_epoch}")
     metric = f"valid/{config.evaluation.select}"
-    run.figure("training", training_curve(outcome.history, outcome.best_epoch, metric))
+    run.figure(
+        "training",
+        training_curve(outcome.history, outcome.best_epoch, metric),
+        "Training loss and the validation metric, epoch by epoch",
+    )
     if len(graph.valid):
         metrics |= _calibrate(model, evaluation, config, run)[1]
     return Results(
@@ -340,9 +349,13 @@ def _calibrate(
         name: reliability(made(said), mixed.confidence)
         for name, made in (("as trained", Calibration()), ("calibrated", fitted))
     }
-    run.figure("reliability", figures.reliability_diagram(curves))
+    run.figure(
+        "reliability",
+        figures.reliability_diagram(curves),
+        "Mean confidence of facts, by the confidence that was predicted",
+    )
     spread = figures.predicted_and_true(said[: len(facts)], facts.confidence, said[len(facts) :])
-    run.figure("confidences", spread)
+    run.figure("confidences", spread, "The confidences that are predicted of true and of false facts")
     after = float(np.square(fitted(said) - mixed.confidence).mean())
     return fitted, {
         "calibration/gap": curves["as trained"].error,

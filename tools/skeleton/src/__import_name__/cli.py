@@ -19,7 +19,7 @@ def describe(config: Config, run: Run) -> Results:
     triples = graph.all_triples
     if config.relation is not None:
         triples = triples[triples.relation == graph.relations.id(config.relation)]
-    run.figure("degrees", figures.degrees(degrees(triples)))
+    run.figure("degrees", figures.degrees(degrees(triples)), "How many facts each entity is in")
     return Results({f"all/{name}": value for name, value in asdict(graph_statistics(triples)).items()})
 
 

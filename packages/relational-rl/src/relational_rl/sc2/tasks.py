@@ -62,7 +62,11 @@ def train_sc2(config: Config, run: Run) -> Results:
     steps = outcome.epochs * told.training.steps
     metrics = {**_metrics(found), "train/steps": float(steps), "model/parameters": float(parameters)}
     show(_comparison(told, found), f"{told.map}, {_NAMES[told.env]}")
-    run.figure("learning", learning_curve(outcome.history, found["random"].metrics()["return"], told.map))
+    run.figure(
+        "learning",
+        learning_curve(outcome.history, found["random"].metrics()["return"], told.map),
+        "Mean score over the epochs, beside that of random actions",
+    )
     return Results(
         metrics, {"history": outcome.history, "best_epoch": outcome.best_epoch, **_calls(agent, found)}
     )
