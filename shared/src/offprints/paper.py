@@ -318,7 +318,7 @@ def _records(kind: type[T], content: Mapping[str, Any], key: str, place: str) ->
     )
 
 
-_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
+_TYPES: dict[str, tuple[tuple[type[Any], ...], str]] = {
     "str": ((str,), "a string"),
     "int": ((int,), "a whole number"),
     "float": ((float, int), "a number"),
@@ -338,12 +338,12 @@ def _record(kind: type[T], content: Mapping[str, Any], place: str) -> T:
             if field.default is dataclasses.MISSING:
                 raise InputError(f"{place}: {name} is missing")
             continue
-        value: Any = content[name]
+        value = content[name]
         types, words = _TYPES.get(str(field.type), ((object,), ""))
         if (
             not isinstance(value, types)
             or (isinstance(value, bool) and bool not in types and words)
-            or (words == "a list of strings" and not all(isinstance(item, str) for item in value))
+            or (types == (list,) and not all(isinstance(item, str) for item in value))
         ):
             raise InputError(f"{place}: {name} is {value!r}, but has to be {words}")
         if isinstance(content[name], float) and not math.isfinite(content[name]):
