@@ -74,16 +74,17 @@ def main(root: Path, asked: Sequence[str] = ()) -> int:
             f"there is no {', '.join(sorted(unknown))}: {', '.join(one.name for one in folders)}"
         )
     found: list[str] = []
-    modules = arrows = 0
+    modules = arrows = handed = 0
     for folder in folders:
         package = read(folder / "src")
         found += offences(package)
         modules, arrows = modules + len(package), arrows + sum(len(one.arrows) for one in package.values())
+        handed += sum(len(one.handed - one.arrows) for one in package.values())
         if folder.name in asked:
             sys.stdout.write(f"{folder.name}\n" + "".join(f"  {', '.join(row)}\n" for row in layers(package)))
     for line in found:
         sys.stderr.write(f"{line}\n")
-    sys.stdout.write(f"arrows: {modules} modules, {arrows} arrows, {len(found)} offences\n")
+    sys.stdout.write(f"arrows: {modules} modules, {arrows} arrows, {handed} of methods, {len(found)} offences\n")
     return len(found)
 
 
