@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import warnings
 from dataclasses import replace
 
 import pytest
@@ -202,6 +203,16 @@ def test_a_plan_stays_the_best_just_inside_its_room_and_not_just_outside(sky: Sk
             )
             checked += 1
     assert checked
+
+
+def test_the_room_of_egress_where_some_ways_are_closed(sky: Sky, pipeline: Job) -> None:
+    usd = sky.grid.usd_per_gb.copy()
+    usd[0, 1] = math.inf
+    plan = optimize(pipeline, replace(sky, grid=replace(sky.grid, usd_per_gb=usd)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rooms = {room.what: room for room in sensitivity(plan)}
+    assert 0 <= rooms["egress"].falls_to <= 1 <= rooms["egress"].rises_to
 
 
 def test_a_requirement_that_leaves_a_task_without_an_offer_is_named(sky: Sky, pipeline: Job) -> None:

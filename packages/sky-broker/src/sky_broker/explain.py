@@ -179,7 +179,8 @@ def _flat(plan: Plan) -> None:
 
 def _with_egress(plan: Plan, problem: Problem, factor: float) -> Problem:
     """The price of egress times a factor, of data that lie somewhere as well."""
-    usd = np.where(np.isinf(problem.usd_per_gb), np.inf, problem.usd_per_gb * factor)
+    usd = problem.usd_per_gb.copy()
+    np.multiply(usd, factor, out=usd, where=np.isfinite(usd))  # no way stays no way: 0 times inf is NaN
     states = []
     for name, found, own in zip(problem.tasks, plan.model.candidates, problem.states, strict=True):
         machines = plan.job.by_name[name].nodes * found.offers.usd[own.offer] * own.hours
