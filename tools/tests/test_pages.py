@@ -70,6 +70,11 @@ def test_a_page_says_what_stands_in_every_file(path: Path) -> None:
     assert named_there <= files, f"there is no {sorted(named_there - files)}"
 
 
+def test_the_readme_of_shared_names_every_module() -> None:
+    modules = {path.stem for path in ROOT.glob("shared/src/offprints/*.py")} - {"__init__"}
+    assert set(re.findall(r"`offprints\.(\w+)`", (ROOT / "shared/README.md").read_text())) == modules
+
+
 @pytest.mark.parametrize("path", PAGES, ids=named)
 def test_no_number_is_typed_by_hand(path: Path) -> None:
     assert numbers_by_hand(path.read_text()) == []
