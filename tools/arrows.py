@@ -84,7 +84,9 @@ def main(root: Path, asked: Sequence[str] = ()) -> int:
             sys.stdout.write(f"{folder.name}\n" + "".join(f"  {', '.join(row)}\n" for row in layers(package)))
     for line in found:
         sys.stderr.write(f"{line}\n")
-    sys.stdout.write(f"arrows: {modules} modules, {arrows} arrows, {handed} of methods, {len(found)} offences\n")
+    sys.stdout.write(
+        f"arrows: {modules} modules, {arrows} arrows, {handed} of methods, {len(found)} offences\n"
+    )
     return len(found)
 
 

@@ -52,3 +52,21 @@ def test_a_truncated_npz_file_is_named(tmp_path: Path, kept: float) -> None:
     path.write_bytes(whole[: int(kept * len(whole))])
     with pytest.raises(CorruptFile, match=r"a\.npz: truncated or damaged"):
         load_npz(path)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("point", [0x110000, 0xFFFFFFFF, 0xD800])
+def test_strings_of_what_is_no_character_are_refused(tmp_path: Path, order: str, point: int) -> None:
+    points = np.array([ord("a"), ord("字"), 0x10FFFF], f"{order}u4")
+    np.savez(tmp_path / "good.npz", y=points.view(f"{order}U1"))
+    assert load_npz(tmp_path / "good.npz")["y"].tolist() == ["a", "字", "\U0010ffff"]
+    points[1] = point
+    np.savez(tmp_path / "bad.npz", y=points.view(f"{order}U1"))
+    with pytest.raises(CorruptFile, match=r"bad\.npz: y: characters that Unicode has not"):
+        load_npz(tmp_path / "bad.npz")
+
+
+def test_rows_of_several_fields_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "rows.npz", y=np.zeros(3, [("name", "<U3"), ("size", "<f8")]))
+    with pytest.raises(DataError, match=r"rows\.npz: y: rows of type .* expected numbers or strings"):
+        load_npz(tmp_path / "rows.npz")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -45,14 +47,22 @@ def test_a_kernel_does_all_rows_once(few: int) -> None:
     assert len(ranges) == (1 if few else 3)
 
 
-def test_what_a_call_raises_is_raised_after_all_have_ended() -> None:
+@pytest.mark.parametrize("bad", [0, 3])
+def test_what_a_call_raises_is_raised_after_all_have_ended(bad: int) -> None:
     ended = []
 
     def kernel(number: int) -> None:
-        if number == 0:
-            raise ValueError("the first")
+        if number == bad:
+            raise ValueError("this one")
+        time.sleep(0.01)
         ended.append(number)
 
-    with pytest.raises(ValueError, match="the first"):
+    with pytest.raises(ValueError, match="this one"):
         on_threads(kernel, [(number,) for number in range(9)])
-    assert sorted(ended) == list(range(1, 9))
+    assert sorted(ended) == [number for number in range(9) if number != bad]
+
+
+def test_the_caller_takes_part() -> None:
+    threads = []
+    on_threads(lambda _: threads.append(threading.get_ident()), [(number,) for number in range(3)])
+    assert threading.get_ident() in threads and len(threads) == 3

@@ -63,6 +63,8 @@ def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: str) -> NDArr
         shape, in_columns, kind = _header(stream, place)
         if kind.hasobject:
             raise DataError(f"{place}: {_NEVER}")
+        if kind.kind == "V":
+            raise DataError(f"{place}: rows of type {kind}, expected numbers or strings")
         size, there = math.prod(shape) * kind.itemsize, info.file_size - stream.tell()
         if min(shape, default=0) < 0 or size != there:
             raise CorruptFile(f"{place}: {there:,} bytes are no array of shape {shape} and type {kind}")
@@ -73,7 +75,16 @@ def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: str) -> NDArr
             left = left[len(chunk) :]
         if len(left):
             raise CorruptFile(f"{place}: ends {len(left):,} bytes early")
+    if kind.kind == "U" and not _is_text(found):
+        raise CorruptFile(f"{place}: characters that Unicode has not")
     return found.reshape(shape, order="F" if in_columns else "C")
+
+
+def _is_text(found: NDArray[Any]) -> bool:
+    """Whether strings have the code points of characters only: Python ends in a SystemError at what is beyond."""
+    points = found.view(np.dtype(np.uint32).newbyteorder(found.dtype.byteorder))
+    surrogates = (points >= 0xD800) & (points < 0xE000)  # of UTF-16, which no text in UTF-8 can have
+    return not ((points > 0x10FFFF) | surrogates).any()
 
 
 def _header(stream: IO[bytes], place: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

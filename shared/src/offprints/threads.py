@@ -60,8 +60,13 @@ def on_threads(kernel: Callable[..., object], calls: Sequence[tuple[Any, ...]]) 
         for call in calls:
             kernel(*call)
         return
-    started = [_pool(threads).submit(kernel, *call) for call in calls]
-    for error in [part.exception() for part in started]:
+    first, *others = calls
+    started = [_pool(threads).submit(kernel, *call) for call in others]
+    try:
+        kernel(*first)  # by the thread that is awake already
+    finally:  # the others have to leave the arrays alone before anybody goes on
+        errors = [part.exception() for part in started]
+    for error in errors:
         if error is not None:
             raise error
 
