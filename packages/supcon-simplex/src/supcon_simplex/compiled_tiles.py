@@ -39,7 +39,7 @@ class CompiledTiles:
     """See `tiles.TorchTiles`; positives count as the others do."""
 
     def __init__(self, rows: int) -> None:
-        self._tiles = list(tiles(rows, 256 if rows > 512 else 128, 1024))
+        self._tiles = list(tiles(rows, 256 if rows > 512 else rows, 1024))
         self._kept: list[Tensor] = []
 
     def sums(self, scaled: Tensor, keep: bool) -> tuple[Tensor, Tensor]:

@@ -34,7 +34,7 @@ compiled = functools.partial(numba.njit, nogil=True, error_model="numpy", cache=
 
 _AHEAD = 24  # entries between the request for a row and its use
 _CACHE = 1 << 19  # bytes that are near enough without asking: a second-level cache
-_FEW = 1 << 15  # entries that are not worth waking a thread for
+_FEW = 1 << 16  # entries that are not worth waking a thread for
 
 
 class Matrix(NamedTuple):
