@@ -317,7 +317,7 @@ def test_wrong_questions_are_refused_by_name():
             model.evaluate(**options)
     with pytest.raises(InputError, match="unknown rule 'xor'"):
         InverseModel.mine(graph, rule="xor")
-    for threshold in (0, -0.5, float("nan"), "formula"):
+    for threshold in (0, -0.5, float("nan"), "formula", None, [0.8], True):
         with pytest.raises(InputError, match="threshold must be"):
             InverseModel.mine(graph, threshold)
 

@@ -236,7 +236,8 @@ def resolve_threshold(graph: KnowledgeGraph, threshold: Literal["paper"] | float
     """
     if threshold == "paper":
         return paper_threshold(graph)
-    if isinstance(threshold, str) or not threshold > 0:
+    number = isinstance(threshold, (int, float, np.floating)) and not isinstance(threshold, bool)
+    if not number or not threshold > 0:  # an option of the command line may be anything
         raise InputError(f'threshold must be "paper" or a number above 0, not {threshold!r}')
     return float(threshold)
 
