@@ -75,8 +75,8 @@ def gains(graphs: Iterable[KnowledgeGraph], records: Sequence[RunRecord]) -> pd.
     """A row a data set that both models were run on: the centrality of its test entities, and the errors that ConvE avoids.
 
     Args:
-        records: runs of experiments called after their data set, <name> for ConvE and distmult_<name>; of several
-            seeds the mean counts.
+        records: trainings of experiments called after their data set, <name> for ConvE and distmult_<name>; of several
+            seeds the mean counts, and runs of other tasks do not.
 
     Returns:
         data set, pagerank (mean over the test entities), ConvE and DistMult (their Hits@10), gain (error of DistMult /
@@ -85,7 +85,11 @@ def gains(graphs: Iterable[KnowledgeGraph], records: Sequence[RunRecord]) -> pd.
     rows = []
     for graph in graphs:
         conve, distmult = (
-            [record.metrics["test/hits@10"] for record in records if record.experiment == name]
+            [
+                record.metrics["test/hits@10"]
+                for record in records
+                if record.experiment == name and record.task == "train"
+            ]
             for name in (graph.name, f"distmult_{graph.name}")
         )
         if conve and distmult:
