@@ -82,6 +82,9 @@ def test_every_preset_is_one_that_the_command_reads() -> None:
         (["model.dim=7", "model.shape=[3,2]"], "valid"),
         (["dataset=folder", "dataset.folder=nowhere"], "nowhere"),
         (["task=predict", "checkpoint=nowhere"], "not the directory of a run"),
+        (["evaluation.split=tests"], "evaluation.split=tests is unknown"),
+        (["evaluation.ties=kind"], "evaluation.ties=kind is unknown"),
+        (["task=inverse", "inverse.threshold=null"], "threshold must be"),
     ],
 )
 def test_wrong_input_is_one_message_and_status_2(tmp_path: Path, options: list[str], message: str) -> None:
@@ -89,6 +92,53 @@ def test_wrong_input_is_one_message_and_status_2(tmp_path: Path, options: list[s
     assert done.code == 2, done.err
     assert message in done.err
     assert "Traceback" not in done.err
+
+
+def test_an_empty_split_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    (tmp_path / "facts").mkdir()
+    (tmp_path / "facts" / "train.txt").write_text("a\tr\tb\nb\tr\tc\nc\tr\td\n")
+    done = conve(tmp_path, *SMALL, "dataset=folder", "dataset.folder=facts", "hydra.run.dir=run")
+    assert done.code == 2, done.err
+    assert "the test split is empty" in done.err
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_raw_ranks_do_not_stand_beside_filtered_baselines(trained: Path, tmp_path: Path) -> None:
+    done = conve(tmp_path, *SMALL, "evaluation.filtered=false", "hydra.run.dir=run")
+    assert done.code == 0, done.err
+    raw, filtered = (
+        json.loads((folder / "results.json").read_text())["metrics"] for folder in (tmp_path / "run", trained)
+    )
+    assert raw["test/mrr"] < filtered["test/mrr"]
+    assert raw["valid/mrr"] == filtered["valid/mrr"]  # by which the epoch is chosen
+    assert not any(name.startswith(("frequency/", "inverse/")) for name in raw)
+
+
+def test_a_second_run_of_the_same_model_does_not_take_the_first_ones_place(
+    trained: Path, tmp_path: Path
+) -> None:
+    done = conve(tmp_path, *SMALL, "seed=1", "hydra.run.dir=other")
+    assert done.code == 0, done.err
+    found = []
+    for name, against in (("alone", []), ("beside", [f"evaluation.against={tmp_path / 'other'}"])):
+        done = conve(tmp_path, "task=analyse", f"checkpoint={trained}", *against, f"hydra.run.dir={name}")
+        assert done.code == 0, done.err
+        metrics = json.loads((tmp_path / name / "results.json").read_text())["metrics"]
+        found.append({key: value for key, value in metrics.items() if key.startswith("in_degree")})
+    assert found[0] == found[1] != {}
+
+
+def test_a_baseline_of_other_data_is_not_compared_with(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "facts").mkdir()
+    for split, facts in (("train", "a\tr\tb\nb\tr\tc\nc\tr\td\n"), ("test", "a\tr\tc\n")):
+        (tmp_path / "facts" / f"{split}.txt").write_text(facts)
+    done = conve(tmp_path, *SMALL, "dataset=folder", "dataset.folder=facts", "hydra.run.dir=other")
+    assert done.code == 0, done.err
+    for task in ("analyse", "evaluate"):
+        both = [f"checkpoint={trained}", f"evaluation.against={tmp_path / 'other'}"]
+        done = conve(tmp_path, f"task={task}", *both, f"hydra.run.dir={task}")
+        assert done.code == 2, done.err
+        assert "other data" in done.err
 
 
 def test_an_unknown_entity_gets_the_nearest_names(trained: Path) -> None:

@@ -38,7 +38,7 @@ from conve.frequency import FrequencyModel
 from conve.inverse import InverseModel
 from conve.predict import Predictor
 from conve.robust import make_robust, without_relations, write_graph
-from conve.runs import build_graph, build_model, keep_calibration, open_run
+from conve.runs import OpenedRun, build_graph, build_model, keep_calibration, open_run
 from conve.scorer import Scorer
 from conve.summaries import by_category, by_relation, examples, score_table
 from conve.survey import gains, leakage, sizes
@@ -50,19 +50,24 @@ FACTS: tuple[Literal["train", "all"], ...] = ("train", "all")
 def train(config: Config, run: Run) -> Results:
     """Train a model, choose the epoch on the validation split, and rank the test split once."""
     graph = _graph(config, run)
+    split, filtered = config.evaluation.split, config.evaluation.filtered
+    if not len(graph.split(split)):
+        raise InputError(
+            f"{graph.name}: the {split} split is empty; evaluation.split=valid ranks another one"
+        )
     fabric = run.fabric
     model = build_model(config.model, graph)
     outcome = _fit(model, graph, config, run)
-    ranking = rank(model, graph, config.evaluation.split)
+    ranking = rank(model, graph, split, filtered=filtered)
     metrics = _metrics(model, graph, ranking, config)
-    metrics |= {f"valid/{name}": value for name, value in outcome.best.items()}
+    best = {f"valid/{name}": value for name, value in outcome.best.items()}
+    metrics |= {name: value for name, value in best.items() if name not in metrics}
     metrics["parameters"] = float(sum(p.numel() for p in model.parameters()))
     if not fabric.is_global_zero:
         return Results(metrics)
 
-    rules = (
-        InverseModel.mine(graph).evaluate() if config.evaluation.split == "test" and len(graph.test) else None
-    )
+    # The baselines are of the test split and filtered: other ranks must not stand beside theirs.
+    rules = InverseModel.mine(graph).evaluate() if split == "test" and filtered else None
     details: dict[str, Any] = {
         "best_epoch": outcome.best_epoch,
         "epochs": outcome.epochs,
@@ -89,7 +94,7 @@ def train(config: Config, run: Run) -> Results:
         run.figure(
             "excess",
             figures.excess_by_relation(excess, [graph.label(r) for r in excess["relation"]]),
-            "MRR of ConvE and of the inverse rule, relation by relation",
+            f"MRR of {config.model.name} and of the inverse rule, relation by relation",
         )
         show(
             score_table({config.model.name: _own(metrics), **baselines}),
@@ -103,7 +108,7 @@ def train(config: Config, run: Run) -> Results:
 
 
 def evaluate(config: Config, run: Run) -> Results:
-    """Rank a split with a trained model (checkpoint=RUN); against=RUN compares two by a paired bootstrap."""
+    """Rank a split with a trained model (checkpoint=RUN); evaluation.against=RUN compares two by a paired bootstrap."""
     opened = open_run(required(config.checkpoint, "checkpoint=<run directory>"))
     graph = opened.graph
     run.dataset(graph.name, graph.checksums)
@@ -120,9 +125,7 @@ def evaluate(config: Config, run: Run) -> Results:
         "by_category": by_category(graph, ranking),
     }
     if config.evaluation.against is not None:
-        other = open_run(config.evaluation.against)
-        if other.graph.fingerprint != graph.fingerprint:
-            raise InputError(f"{config.evaluation.against} was trained on other data: nothing to compare")
+        other = _opened_beside(graph, config.evaluation.against)
         second = rank(other.model.to(device), graph, split, filtered=config.evaluation.filtered)
         contrast = paired_bootstrap(ranking.ranks(ties), second.ranks(ties), seed=config.seed)
         details["difference"] = vars(contrast)
@@ -224,7 +227,7 @@ def inverse(config: Config, run: Run) -> Results:
 
 
 def analyse(config: Config, run: Run) -> Results:
-    """Relate quality to how central the test entities are; checkpoint=RUN, against=RUN for the baseline's."""
+    """Relate quality to how central the test entities are (checkpoint=RUN); evaluation.against=RUN adds a baseline."""
     opened = open_run(config.checkpoint) if config.checkpoint else None
     graph = opened.graph if opened else _graph(config, run)
     run.dataset(graph.name, graph.checksums)
@@ -232,20 +235,20 @@ def analyse(config: Config, run: Run) -> Results:
     if opened is not None:
         groups, edges = in_degree_buckets(graph)
         ranking = rank(opened.model, graph)
-        buckets = {opened.config.model.name: ranking.by_group(groups)}
+        name, found = opened.config.model.name, ranking.by_group(groups)
+        buckets = {name: found}
         if config.evaluation.against is not None:
-            other = open_run(config.evaluation.against)
+            other = _opened_beside(graph, config.evaluation.against)
             baseline = rank(other.model, graph)
-            buckets[other.config.model.name] = baseline.by_group(groups)
+            beside = other.config.model.name
+            buckets[beside if beside != name else f"{beside}, the baseline"] = baseline.by_group(groups)
             metrics["error_reduction/hits@10"] = hits_error_reduction(baseline.ranks(), ranking.ranks())
         run.figure(
             "in_degree",
             figures.by_in_degree(buckets, edges),
             "How well entities are ranked, by how many facts end in them",
         )
-        metrics |= {
-            f"in_degree_{edges[g]:.0f}/hits@10": v["hits@10"] for g, v in next(iter(buckets.values())).items()
-        }
+        metrics |= {f"in_degree_{edges[g]:.0f}/hits@10": v["hits@10"] for g, v in found.items()}
     show(
         pd.DataFrame([metrics]).T.reset_index().set_axis(["measure", "value"], axis=1),
         f"{graph.name}: centrality",
@@ -319,6 +322,14 @@ def _graph(config: Config, run: Run) -> KnowledgeGraph:
         *(len(graph.split(split)) for split in ("train", "valid", "test")),
     )
     return graph
+
+
+def _opened_beside(graph: KnowledgeGraph, directory: str) -> OpenedRun:
+    """A second run, to compare with one that was trained on the graph."""
+    other = open_run(directory)
+    if other.graph.fingerprint != graph.fingerprint:
+        raise InputError(f"{directory} was trained on other data: nothing to compare")
+    return other
 
 
 def _at_hand(name: str, run: Run) -> KnowledgeGraph | None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 from offprints.app import RunConfig
+from offprints.errors import InputError
+from offprints.ranking import Ties
+from offprints.triples import SPLITS
 
 from conve.training import TrainingOptions
 
@@ -63,7 +66,7 @@ class EvaluationConfig:
     Attributes:
         split: train, valid or test.
         ties: realistic, optimistic, pessimistic or random.
-        filtered: leave out the other known answers.
+        filtered: leave out the other known answers; where it is false, training shows no baselines, which do.
         against: run directory of a second model, compared by a paired bootstrap.
     """
 
@@ -71,6 +74,11 @@ class EvaluationConfig:
     ties: str = "realistic"
     filtered: bool = True
     against: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, value, known in (("split", self.split, SPLITS), ("ties", self.ties, get_args(Ties))):
+            if value not in known:
+                raise InputError(f"evaluation.{name}={value} is unknown: one of {', '.join(known)}")
 
 
 @dataclass

@@ -24,7 +24,7 @@ def score_table(rows: dict[str, dict[str, float]]) -> pd.DataFrame:
 
 
 def examples(model: Scorer, graph: KnowledgeGraph, ranking: Ranking, count: int = 6) -> pd.DataFrame:
-    """Questions spread over the split, with the three best new answers."""
+    """Questions spread over the split, each with the three best answers; known ones are marked as such."""
     predictor = partial(Predictor(model, graph).top_k, k=3, filtered=False)
     chosen = np.linspace(0, len(ranking.triples) - 1, min(count, len(ranking.triples)), dtype=int)
     rows = []
