@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -41,6 +44,15 @@ def test_every_leak_is_counted() -> None:
     assert found["negatives_log_degree"] == pytest.approx(np.log([3, 5, 3, 1]).mean())
     assert found["ends_log_degree"] == pytest.approx((6 * np.log(3) + 4 * np.log(5)) / 10)
     assert found["entities_log_degree"] == pytest.approx((3 * np.log(3) + np.log(5)) / 5)
+
+
+def test_shares_of_an_empty_test_split_are_undefined() -> None:
+    graph = replace(leaky_graph(), test=Facts.empty(), negatives=None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = audit(graph).measures
+    assert all(np.isnan(found[name]) for name in ("in_train", "reversed_in_train_same_confidence", "strong"))
+    assert found["train_rows"] == 5
 
 
 def test_the_clean_test_set_has_no_leak_and_no_false_negative() -> None:

@@ -20,7 +20,8 @@ class Audit:
 
     Attributes:
         statistics: entities, relations, facts of all splits, and mean and standard deviation of their confidence (Table 1).
-        measures: name -> value, for results.json; shares are of the test facts, counts say so by their name.
+        measures: name -> value, for results.json; shares are of the test facts, NaN where there are none; counts say so by
+            their name.
         relations: one row a relation: its name, facts in each split, mean confidence in train, and the share of its test facts
             whose pair is seen in train.
     """
@@ -45,12 +46,12 @@ def audit(graph: UncertainGraph) -> Audit:
     pair = contained(test.pair_keys(entities), np.unique(train.pair_keys(entities)))
     everything = graph.all_facts
     measures = {
-        "in_train": float(seen.mean()),
+        "in_train": _share(seen),
         "in_train_same_confidence": _same_confidence(test, train, entities),
-        "reversed_in_train": float(reverse.mean()),
+        "reversed_in_train": _share(reverse),
         "reversed_in_train_same_confidence": _same_confidence(test.reversed(), train, entities),
-        "pair_in_train": float(pair.mean()),
-        "strong": float((test.confidence > graph.strong).mean()),
+        "pair_in_train": _share(pair),
+        "strong": _share(test.confidence > graph.strong),
         "train_rows": float(len(train)),
         "train_distinct": float(len(known)),
         "self_loops": float((everything.head == everything.tail).sum()),
@@ -102,13 +103,17 @@ def clean_test(graph: UncertainGraph, reverse: bool = True) -> tuple[Facts, Fact
     return graph.test[~leaked], negatives
 
 
+def _share(which: Mask) -> float:
+    return float(which.mean()) if len(which) else float("nan")
+
+
 def _same_confidence(facts: Facts, train: Facts, entities: int) -> float:
     """Share of the facts that stand in train with the same confidence, to three digits as the data are published."""
 
     def exact(part: Facts) -> NDArray[np.int64]:
         return part.keys(entities) * 1001 + np.round(part.confidence * 1000).astype(np.int64)
 
-    return float(contained(exact(facts), np.unique(exact(train))).mean())
+    return _share(contained(exact(facts), np.unique(exact(train))))
 
 
 def _stored(graph: UncertainGraph, keys: NDArray[np.int64]) -> NDArray[np.float64]:
