@@ -15,8 +15,10 @@ from offprints.training import DivergedError
 from ukge import Facts, UncertainGraph
 from ukge.atoms import Atoms
 from ukge.batches import Batches
+from ukge.config import ModelConfig
 from ukge.loss import OBJECTIVES, Targets
 from ukge.model import UKGE
+from ukge.runs import training_facts
 from ukge.scorers import SCORERS
 from ukge.step import Batch, add_gradients, plain_loss
 from ukge.synthetic import random_facts
@@ -293,6 +295,14 @@ def test_rules_raise_the_confidence_of_their_heads(graph: UncertainGraph) -> Non
         ids = [torch.from_numpy(column).long() for column in (unseen.head, unseen.relation, unseen.tail)]
         means[psl] = float(made(*ids).detach().mean())
     assert means[32] > means[0] + 0.2
+
+
+def test_a_deterministic_model_takes_the_strong_facts_for_true(graph: UncertainGraph) -> None:
+    strong = graph.train[graph.train.confidence > graph.strong]
+    facts = training_facts(ModelConfig(deterministic=True), graph)
+    assert facts.head.tolist() == strong.head.tolist() and len(facts) < len(graph.train)
+    assert set(facts.confidence) == {1.0}
+    assert training_facts(ModelConfig(), graph) is graph.train
 
 
 def trained(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from offprints.atomic import write_text
@@ -77,7 +78,7 @@ def build_model(options: ModelConfig, graph: UncertainGraph, seed: int) -> UKGE:
 
 
 def training_facts(options: ModelConfig, graph: UncertainGraph) -> Facts:
-    """What a model learns from: all training facts, or the strong ones for a deterministic model.
+    """What a model learns from: all training facts, or for a deterministic model the strong ones, as true (confidence 1).
 
     Raises:
         InputError: no fact is strong.
@@ -89,7 +90,7 @@ def training_facts(options: ModelConfig, graph: UncertainGraph) -> Facts:
         raise InputError(
             f"no training fact is stronger than {graph.strong}: a deterministic model has nothing to learn"
         )
-    return strong
+    return replace(strong, confidence=np.ones(len(strong)))
 
 
 def build_rules(options: PslConfig, graph: UncertainGraph) -> list[Rule]:

@@ -41,7 +41,7 @@ class TrainingOptions(LoopOptions):
         batch_size: facts a step.
         optimizer: "adam" or "adagrad", which the deterministic baselines were trained with.
         epsilon: where Adam's epsilon is added: "after" the bias correction as in torch, or "before" it as the published program.
-        objective: "published", "paper" or "logistic"; see `ukge.loss`.
+        objective: "published", "paper", or "logistic", which has no rule atoms; see `ukge.loss`.
         negatives: corrupted heads, and as many corrupted tails, for each fact; 0 for none (the n- ablation).
         draw: the entities of negatives: "uniform" over all, or by "degree", as the false facts of the published test files are.
         negative_weight: factor of the negatives in the loss.
