@@ -3,8 +3,9 @@
     report = Evaluation(graph, seed=1).report(predictor)
 
 Metric names are flat, as in results.json: mse_pos (true facts only), mse_pos_neg (true and false ones, as the paper's tables),
-mse_clean (without leaks and false negatives), ndcg_linear (ties counted right), ndcg_linear_published_ties, f1 and accuracy (logistic
-regression), f1_tuned (threshold of the validation split), accuracy_all_weak (what calling no fact strong would have), and so on.
+mse_pos_clean and mse_pos_neg_clean (of test, without leaks and false negatives), ndcg_linear (ties counted right),
+ndcg_linear_published_ties, f1 and accuracy (logistic regression), f1_tuned (threshold of the validation split), accuracy_all_weak (what
+calling no fact strong would have), and so on.
 """
 
 from __future__ import annotations
