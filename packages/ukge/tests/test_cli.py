@@ -121,6 +121,29 @@ def test_the_main_job_compares_the_variants(tmp_path: Path) -> None:
     }
 
 
+def test_an_option_that_suits_not_every_variant_is_refused_before_the_first_is_trained(
+    tmp_path: Path,
+) -> None:
+    done = ukge(tmp_path, "experiment=smoke", "training.epochs=1", "model.dim=5", "hydra.run.dir=run")
+    assert done.code == 2, done.err
+    assert "even for complex" in done.err
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("task", ["compare", "train"])
+def test_facts_without_a_validation_split_are_trained_on_and_without_a_test_split_are_not(
+    facts: Path, tmp_path: Path, task: str
+) -> None:
+    options = [f"task={task}", "dataset=file", f"dataset.path={facts}", *SMALL, "training.epochs=1"]
+    done = ukge(tmp_path, *options, "dataset.valid=0", "hydra.run.dir=run")
+    assert done.code == 0, done.err
+    assert metrics_of(tmp_path / "run")["test/mse_pos_neg"] > 0
+    done = ukge(tmp_path, *options, "dataset.test=0", "hydra.run.dir=untested")
+    assert done.code == 2, done.err
+    assert "the test split is empty" in done.err
+    assert not (tmp_path / "untested" / "checkpoints").exists()
+
+
 def test_the_audit_of_the_embedded_graph_finds_no_leak(tmp_path: Path) -> None:
     assert ukge(tmp_path, "task=audit", "hydra.run.dir=run").code == 0
     metrics = metrics_of(tmp_path / "run")
@@ -153,6 +176,7 @@ def test_every_preset_is_one_that_the_command_reads() -> None:
         (["task=train", "psl.most=5"], "partial groundings"),
         (["task=predict", "checkpoint=nowhere"], "not the directory of a run"),
         (["task=predict"], "checkpoint"),
+        (["evaluation.split=tests"], "evaluation.split=tests is unknown"),
     ],
 )
 def test_wrong_input_is_one_message_and_status_2(tmp_path: Path, options: list[str], message: str) -> None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from offprints.app import RunConfig
+from offprints.errors import InputError
 from offprints.serving import ServeConfig
 
+from ukge.graph import SPLITS
 from ukge.training import TrainingOptions
+
+SELECTIONS = ("mse_pos_neg", "mae_pos_neg", "mse_pos", "mae_pos", "ndcg_linear")
 
 
 @dataclass
@@ -83,16 +87,23 @@ class EvaluationConfig:
     """What to measure.
 
     Attributes:
-        split: valid or test.
-        select: the validation metric that chooses the epoch: mse_pos_neg, mse_pos, or ndcg_linear (higher is better).
-        baselines: measure constant, relation mean and lookup beside the model.
+        split: train, valid or test.
+        select: the validation metric that chooses the epoch: mse_pos_neg, mae_pos_neg, mse_pos or mae_pos (lower is better),
+            or ndcg_linear (higher is better).
+        baselines: measure constant, relation mean and lookup beside the model (task=train; compare always does).
         facts: "head | relation | tail", any number; what the trained model says of them goes to the results as said/...
+            (task=train).
     """
 
     split: str = "test"
     select: str = "mse_pos_neg"
     baselines: bool = True
     facts: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for name, value, known in (("split", self.split, SPLITS), ("select", self.select, SELECTIONS)):
+            if value not in known:
+                raise InputError(f"evaluation.{name}={value} is unknown: one of {', '.join(known)}")
 
 
 @dataclass
