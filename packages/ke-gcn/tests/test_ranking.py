@@ -12,7 +12,7 @@ from scipy.spatial.distance import cdist
 from offprints.errors import InputError
 
 from ke_gcn import rank_pairs, ranking
-from ke_gcn.ranking import nearest
+from ke_gcn.ranking import mutual_nearest, nearest
 
 NAMES = {"l1": "cityblock", "l2": "euclidean", "cosine": "cosine"}
 
@@ -42,6 +42,20 @@ def test_a_collapsed_model_is_average_not_perfect() -> None:
         assert set(found.ranks()) == {(count + 1) / 2}
         assert set(found.ranks("optimistic")) == {1}
         assert set(found.ranks("pessimistic")) == {count}
+
+
+@pytest.mark.parametrize("metric", list(NAMES))
+@pytest.mark.parametrize("count", [7, 515, 1003])
+def test_a_partner_is_as_far_as_it_is_among_all_candidates(metric: str, count: int) -> None:
+    left = normal(count, 200)
+    found = rank_pairs(left, left + 0.5 * normal(count, 200, seed=1), metric)
+    assert found.tied.min() == found.closer.min() == 0  # rounding must not put a partner beside itself
+    assert found.ranks().min() == 1
+
+
+def test_no_rows_have_no_nearest_pairs() -> None:
+    for sizes in ((0, 3), (3, 0)):
+        assert mutual_nearest(*(normal(size, 4) for size in sizes)).shape == (0, 2)
 
 
 def test_blocks_and_sides_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:

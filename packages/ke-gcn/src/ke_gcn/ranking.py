@@ -91,10 +91,14 @@ def rank_pairs(left: Tensor, right: Tensor, metric: Metric = "l1", *, csls: int 
         found = distance(left[rows], right)
         return found if offsets is None else 2 * found - offsets[0][rows, None] - offsets[1]
 
-    # The partner's distance comes from the same arithmetic as the others', so that equal rows tie to the bit.
+    # The partner's distance comes from the same arithmetic as the others', so that equal rows tie to the bit. A product of
+    # matrices of another shape may round otherwise: of cosines the whole block is made, and the partner's read from it.
     partner = torch.empty(count, dtype=left.dtype, device=left.device)
     for rows in _blocks(count):
-        own = distance(left[rows], right[rows]).diagonal()
+        own = (
+            distance(left[rows], right)[:, rows] if metric == "cosine" else distance(left[rows], right[rows])
+        )
+        own = own.diagonal()
         partner[rows] = own if offsets is None else 2 * own - offsets[0][rows] - offsets[1][rows]
 
     closer = torch.zeros(2, count, dtype=torch.int64, device=left.device)
@@ -166,6 +170,8 @@ def nearest(
 def mutual_nearest(left: Tensor, right: Tensor, metric: Metric = "l1") -> Tensor:
     """Pairs of which each is the other's nearest; (n, d), (m, d) -> (pairs, 2) int64, rows of left and of right."""
     distance = distances_by(metric)
+    if not len(left) or not len(right):
+        return torch.zeros(0, 2, dtype=torch.int64, device=left.device)
     best = torch.full((len(right),), torch.inf, dtype=left.dtype, device=left.device)
     back = torch.zeros(len(right), dtype=torch.int64, device=left.device)
     forth = []
