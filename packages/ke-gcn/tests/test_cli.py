@@ -137,16 +137,29 @@ def test_a_run_that_is_stopped_half_way_and_resumed_has_the_numbers_of_an_unbrok
     }
 
 
-def test_two_folders_and_seeds_in_correspondences_out(tmp_path: Path) -> None:
+def two_rings(folder: Path) -> list[str]:
+    """Files of two graphs of one form and of half of the pairs; the options that name them."""
     for side in ("a", "b"):
-        (tmp_path / side).mkdir()
+        (folder / side).mkdir()
         ring = [f"{side}{i}\tnext{side}\t{side}{(i + 1) % 12}" for i in range(12)]
         chord = [f"{side}{i}\tfar{side}\t{side}{(i * i + 3) % 12}" for i in range(12)]
-        (tmp_path / side / "train.txt").write_text("\n".join(ring + chord) + "\n")
-    (tmp_path / "seeds.tsv").write_text("".join(f"a{i}\tb{i}\n" for i in range(0, 12, 2)))
-    folders = ["dataset.left=a", "dataset.right=b", "dataset.seeds=seeds.tsv", "dataset.valid_share=0"]
+        (folder / side / "train.txt").write_text("\n".join(ring + chord) + "\n")
+    (folder / "seeds.tsv").write_text("".join(f"a{i}\tb{i}\n" for i in range(0, 12, 2)))
+    paths = ["dataset.left=a", "dataset.right=b", "dataset.seeds=seeds.tsv"]
+    return ["dataset=folder", *paths, "dataset.valid_share=0"]
+
+
+def test_relations_whose_pairs_nobody_knows_are_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    done = ke_gcn(tmp_path, *SMALL, *two_rings(tmp_path), "evaluation.of=relations", "hydra.run.dir=run")
+    assert done.code == 2, done.err
+    assert "no pairs of relations are known" in done.err
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_two_folders_and_seeds_in_correspondences_out(tmp_path: Path) -> None:
+    folders = two_rings(tmp_path)
     options = ["model.dim=16", "model.layers=0", "training.epochs=150", "threads=1", "hydra.run.dir=run"]
-    done = ke_gcn(tmp_path, "dataset=folder", *folders, *options)
+    done = ke_gcn(tmp_path, *folders, *options)
     assert done.code == 0, done.err
     found = pd.read_csv(tmp_path / "run" / "entities.tsv", sep="\t")
     best = found[found["rank"] == 1]
@@ -194,6 +207,10 @@ def test_every_preset_is_one_that_the_command_reads() -> None:
         (["task=evaluate"], "checkpoint="),
         (["task=predict", "checkpoint=nowhere"], "not the directory of a run"),
         (["model.baseline=mtransx"], "mtranse"),
+        (["evaluation.k=0"], "evaluation.k=0"),
+        (["evaluation.csls=-1"], "evaluation.csls=-1"),
+        (["dataset.seeds=pairs.tsv"], "dataset.seeds goes with dataset=folder"),
+        (["task=classify", "dataset=wordnet", "model.baseline=rgcn"], "task=align"),
     ],
 )
 def test_wrong_input_is_one_message_and_status_2(tmp_path: Path, options: list[str], message: str) -> None:

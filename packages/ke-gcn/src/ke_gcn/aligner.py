@@ -238,12 +238,7 @@ class Aligner:
             InputError: the graphs share relation ids, so that the answers were given, or no pairs are known.
         """
         data, *_ = self._needed()
-        if data.relations_shared:
-            raise InputError(
-                f"{data.name}: relation ids are shared, so that their alignment was given, not found"
-            )
-        if not len(data.relation_pairs):
-            raise InputError(f"{data.name}: no pairs of relations are known")
+        data.check_relations_open(answers=True)
         _, relations = self.embed()
         return rank_pairs(relations[data.relation_pairs[:, 0]], relations[data.relation_pairs[:, 1]], metric)
 
@@ -306,10 +301,7 @@ class Aligner:
             InputError: the graphs share relation ids.
         """
         data, *_ = self._needed()
-        if data.relations_shared:
-            raise InputError(
-                f"{data.name}: relation ids are shared, so that their alignment was given, not found"
-            )
+        data.check_relations_open()
         of_left = data.left[data.triples[:, 0]]
         left, right = (np.unique(data.triples[rows, 1]) for rows in (of_left, ~of_left))
         return _candidates(self.embed()[1], left, right, data.relation_name, k, mutual, metric)

@@ -37,6 +37,8 @@ def align(config: Config, run: Run) -> Results:
     """Align two knowledge graphs: train on the seeds, rank the test pairs both ways, write all correspondences."""
     data, relation_seeds = alignment_data(config)
     run.dataset(data.name, data.checksums)
+    if config.evaluation.of == "relations":
+        data.check_relations_open(answers=True)  # before anything is trained
     split = alignment_split(config, data)
     aligner = build_aligner(config, run.fabric.device)
     metric = cast(Metric, config.evaluation.metric)
@@ -73,7 +75,7 @@ def align(config: Config, run: Run) -> Results:
         run.figure(
             "training",
             figures.training_curve(outcome.history),
-            "Training loss and validation Hits@1, by seconds",
+            "Training loss, and Hits@1 of validation pairs where there are some, by CPU seconds",
         )
     degrees = np.bincount(data.triples[:, [0, 2]].ravel(), minlength=data.num_entities)
     if rankings and config.evaluation.of == "entities":
@@ -90,6 +92,8 @@ def align(config: Config, run: Run) -> Results:
 def classify(config: Config, run: Run) -> Results:
     """Classify entities (wordnet, fb15k, am): train on some labels, choose the epoch on others, test on the rest."""
     model = config.model
+    if model.baseline is not None:
+        raise InputError(f"model.baseline={model.baseline} is for task=align; task=classify has KE-GCN alone")
     data = classification_data(config)
     run.dataset(data.name, data.checksums)
     split = split_entities(data, valid_share=config.dataset.label_valid_share, seed=config.seed)
@@ -126,7 +130,7 @@ def classify(config: Config, run: Run) -> Results:
     run.figure(
         "training",
         figures.training_curve(outcome.history),
-        "Training loss and validation accuracy, by seconds",
+        f"Training loss and {select.replace('valid/', 'validation ')}, by CPU seconds",
     )
     details = {"best_epoch": outcome.best_epoch, "epochs": outcome.epochs, "history": curve(outcome.history)}
     return Results(metrics, details)
@@ -206,8 +210,6 @@ def _rankings(
     """Prefix of the metrics -> ranking."""
     found: dict[str, PairRanking] = {}
     of = config.evaluation.of
-    if of not in ("entities", "relations"):
-        raise InputError(f"evaluation.of={of} is unknown: entities or relations")
     if len(split.test):
         found["test" if of == "entities" else "entities"] = aligner.evaluate(split.test, metric)
         if config.evaluation.csls:

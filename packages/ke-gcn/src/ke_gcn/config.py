@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import get_args
 
 from offprints.app import RunConfig
+from offprints.errors import InputError
 
 from ke_gcn.alignment import MarginOptions
+from ke_gcn.ranking import Metric
 from ke_gcn.training import TrainingOptions
 
 
@@ -23,9 +26,9 @@ class DatasetConfig:
         shuffle_seeds: give every seed a wrong partner: a control that must fall to chance.
         keep: share of the facts that each copy of the CLDR graph has.
         left: folder of the first graph (train.txt), for name=folder.
-        right: folder of the second graph.
-        seeds: file of known pairs of entities, left<TAB>right.
-        relation_seeds: file of known pairs of relations.
+        right: folder of the second graph, for name=folder.
+        seeds: file of known pairs of entities, left<TAB>right, for name=folder.
+        relation_seeds: file of known pairs of relations, for name=folder.
         test: file of pairs of entities that are to be found, for name=folder; none of them may be a seed.
         reading: of wordnet: unified, bipartite or merged.
         label_valid_share: share of the labels (of am: of those to train on) that chooses the epoch in classification.
@@ -59,7 +62,8 @@ class ModelConfig:
         beta: step of the relations; null takes alpha.
         update_relations: move the relations too.
         rel_relu: the ReLU on relations, as published.
-        baseline: null, mtranse, gcn_align, rgcn, compgcn_sub, compgcn_mult, compgcn_corr or vr_gcn in the place of KE-GCN.
+        baseline: null, mtranse, gcn_align, rgcn, compgcn_sub, compgcn_mult, compgcn_corr or vr_gcn in the place of KE-GCN
+            (task=align).
         backend: auto (numba on a CPU; Triton on a GPU, where installed), numba, torch, triton or dgl.
     """
 
@@ -89,6 +93,16 @@ class EvaluationConfig:
     metric: str = "l1"
     csls: int = 0
     k: int = 10
+
+    def __post_init__(self) -> None:
+        for name, fits, right in (
+            ("of", self.of in ("entities", "relations"), "entities or relations"),
+            ("metric", self.metric in get_args(Metric), f"one of {', '.join(get_args(Metric))}"),
+            ("csls", self.csls >= 0, "0 or more"),
+            ("k", self.k >= 1, "1 or more"),
+        ):
+            if not fits:
+                raise InputError(f"evaluation.{name}={getattr(self, name)} is not valid: {right}")
 
 
 @dataclass

@@ -13,13 +13,13 @@ from ke_gcn.pattern import Array
 
 
 def training_curve(history: Sequence[Mapping[str, float]]) -> Figure:
-    """Training loss, and Hits@1 on validation pairs where there are some, by CPU seconds."""
+    """Training loss by CPU seconds, and Hits@1, accuracy or P@5 of what validates, where there is something."""
     figure = Figure(figsize=(6, 3.6), layout="constrained")
     left = figure.add_subplot()
     seconds = [row["cpu_seconds"] for row in history]
     lines = left.plot(seconds, [row["train/loss"] for row in history], color=GREY, label="training loss")
     left.set(xlabel="CPU seconds of training", ylabel="training loss", yscale="log")
-    for metric in ("valid/hits@1", "valid/accuracy"):
+    for metric in ("valid/hits@1", "valid/accuracy", "valid/p@5"):
         seen = [row for row in history if metric in row]
         if seen:
             right = left.twinx()

@@ -97,6 +97,19 @@ class AlignmentData:
         """The name of a relation, or its number."""
         return self.relation_names[relation] if len(self.relation_names) else f"relation {relation}"
 
+    def check_relations_open(self, *, answers: bool = False) -> None:
+        """See that which relations are the same is to be found; with `answers`, that pairs are known to compare with.
+
+        Raises:
+            InputError: the graphs share relation ids, so that it was given, or no pairs are known.
+        """
+        if self.relations_shared:
+            raise InputError(
+                f"{self.name}: relation ids are shared, so that their alignment was given, not found"
+            )
+        if answers and not len(self.relation_pairs):
+            raise InputError(f"{self.name}: no pairs of relations are known")
+
     @classmethod
     def merge(
         cls,

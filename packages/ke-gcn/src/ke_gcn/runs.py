@@ -23,10 +23,16 @@ from ke_gcn.pattern import Array
 from ke_gcn.twins import cldr_twins
 from ke_gcn.wordnet import Reading, load_wordnet
 
+_OWN = ("left", "right", "seeds", "relation_seeds", "test")
+"""Options of the data set that say where a user's own graphs are."""
+
 
 def alignment_data(config: Config) -> tuple[AlignmentData, Array | None]:
     """The graphs that the options name, and the known pairs of relations that are seeds."""
     options = config.dataset
+    given = [name for name in _OWN if getattr(options, name) is not None]
+    if given and options.name != "folder":
+        raise InputError(f"dataset.{given[0]} goes with dataset=folder, not with dataset.name={options.name}")
     if options.name == "cldr":
         return cldr_twins(options.keep, config.seed), None
     if options.name in PAIRS:
