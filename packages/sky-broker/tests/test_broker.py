@@ -245,6 +245,26 @@ def test_a_run_stops_at_a_damaged_object(tmp_path: Path, sky: Sky) -> None:
     assert not (tmp_path / "ended.log").exists()
 
 
+def test_what_was_stopped_while_it_was_put_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store("aws:us-east-1", str(tmp_path))
+    opened = store._fs.open
+
+    def torn(path: str, mode: str) -> object:
+        with opened(path, mode) as file:
+            file.write(b"half of it")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(store._fs, "open", torn)
+    with pytest.raises(KeyboardInterrupt):
+        store.put("raw", bytes(100))
+    monkeypatch.setattr(store._fs, "open", opened)
+    assert store.size("raw") is None  # a broker that comes back puts it anew
+    store.put("raw", bytes(100))
+    assert store.get("raw") == bytes(100)
+
+
 def test_a_copy_goes_on_where_it_stopped(tmp_path: Path) -> None:
     source, target = (
         Store("aws:us-east-1", str(tmp_path / "a")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import signal
@@ -59,6 +60,42 @@ def test_bounds_of_the_command_line_bind_the_plan(tmp_path: Path) -> None:
         "gcp:europe-west1",
         "gcp:europe-west4",
     }
+
+
+def test_a_budget_binds_the_plan_and_not_the_sweep_of_other_sizes_and_homes(tmp_path: Path) -> None:
+    plan = optimize(embedded_job("pipeline"), Sky.embedded())
+    bounds = (f"job.budget={plan.cost + 1:.2f}", "job.clouds=[aws,azure,gcp]", "sweep.gigabytes=[10000]")
+    ended = run(tmp_path, *bounds, "execution.demonstrate=false", "solver.front=0")
+    assert ended.code == 0, ended.err
+    found = read_result(tmp_path / "run" / "results.json").metrics
+    assert found["plan/cost"] <= plan.cost + 1
+    assert {name.split("_")[0] for name in found if name.startswith("sweep/")} == {
+        "sweep/aws",
+        "sweep/azure",
+        "sweep/gcp",
+    }
+
+
+def test_a_size_too_large_for_a_deadline_has_no_saving(tmp_path: Path) -> None:
+    (tmp_path / "job.yaml").write_text(
+        "name: far\ndatasets: {raw: {location: 'aws:us-east-1', size: 1 GB}}\nconstraints: {deadline: 3 h}\ntasks:\n"
+        "  here: {inputs: raw, time: 1 h, outputs: {x: 1 GB}, resources: {regions: ['aws:us-east-1']}}\n"
+        "  there: {inputs: here.x, time: 1 h, resources: {regions: ['aws:us-west-2']}}\n"
+    )
+    ended = run(tmp_path, "job.file=job.yaml", "sweep.gigabytes=[1,100000]", "solver.front=0")
+    assert ended.code == 0, ended.err
+    found = read_result(tmp_path / "run" / "results.json").metrics
+    assert found["sweep/aws_1gb_saved"] == pytest.approx(0)
+    assert math.isnan(found["sweep/aws_100000gb_saved"])
+
+
+def test_a_job_that_no_cloud_does_alone_is_planned_without_a_sweep(tmp_path: Path) -> None:
+    ended = run(tmp_path, "experiment=specialised", "execution.demonstrate=false", "solver.front=0")
+    assert ended.code == 0, ended.err
+    found = read_result(tmp_path / "run" / "results.json").metrics
+    assert found["plan/gap"] == 0 and not any(name.startswith("sweep/") for name in found)
+    ended = run(tmp_path, "task=peering", "job.file=specialised")
+    assert ended.code == 2 and "no cloud alone" in ended.err and "Traceback" not in ended.err
 
 
 def test_the_front_of_a_job_of_ones_own_is_written(tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ from sky_broker.run_task import carry_out
 from sky_broker.solve import Infeasible, NoPlanInTime
 from sky_broker.tiered_plan import bill_of, optimize_tiered
 
+_NO_HOME = "no cloud alone has an offer for every task, so that there is no bill at home"
+
 
 def optimize_task(config: Config, run: Run) -> Results:
     """Place a job, prove the plan, and set it beside one cloud, simpler ways to choose and peering."""
@@ -151,6 +153,8 @@ def peering_task(config: Config, run: Run) -> Results:
     """One job with more and more data: what a broker saves against each home cloud, without and with peering."""
     sky, job = sky_of_options(config, run), job_of_options(config.job)
     metrics, rows = _sweep(config, job, sky, run)
+    if not rows:
+        raise InputError(f"job {job.name}: {_NO_HOME}, which task=peering compares with")
     return Results(metrics, {"sweep": rows})
 
 
@@ -180,10 +184,15 @@ def alternatives(job: Job, sky: Sky, plan: Plan) -> dict[str, float]:
 
 
 def _sweep(config: Config, job: Job, sky: Sky, run: Run) -> tuple[dict[str, float], list[dict[str, Any]]]:
-    """The job at each size from each home cloud: at home only, brokered, and brokered with peering."""
+    """The job at each size from each home cloud: at home only, brokered, and brokered with peering; nothing if no cloud is a home."""
     peers = config.sweep.peers or sorted(set(sky.grid.clouds))
     peered = replace(sky, grid=sky.grid.with_peering(peers))
+    # What a bill at home comes to is asked, and what more data add to it: neither has to keep the budget of the plan.
+    job = replace(job, constraints=replace(job.constraints, budget=None))
     homes = _homes(job, sky)
+    if not homes or not config.sweep.gigabytes:
+        run.log.info("No peering sweep: %s.", _NO_HOME if not homes else "sweep.gigabytes is empty")
+        return {}, []
     rows: list[dict[str, Any]] = []
     with run.progress(len(config.sweep.gigabytes) * len(homes), "peering") as bar:
         for gb in config.sweep.gigabytes:
@@ -192,9 +201,9 @@ def _sweep(config: Config, job: Job, sky: Sky, run: Run) -> tuple[dict[str, floa
                 row: dict[str, Any] = {
                     "GB": gb,
                     "home": cloud,
-                    "at home": optimize(within(own, (cloud,)), sky, "cost").cost,
-                    "brokered": optimize(own, sky, "cost").cost,
-                    "peered": optimize(own, peered, "cost").cost,
+                    "at home": _cost_or_nan(within(own, (cloud,)), sky),
+                    "brokered": _cost_or_nan(own, sky),
+                    "peered": _cost_or_nan(own, peered),
                 }
                 rows.append(row)
                 bar.advance(1, {"saved": 1 - row["brokered"] / row["at home"]})
@@ -220,9 +229,10 @@ def _sweep(config: Config, job: Job, sky: Sky, run: Run) -> tuple[dict[str, floa
 
 
 def _homes(job: Job, sky: Sky) -> dict[str, str]:
-    """Cloud -> where its users' data lie: for each, the place that is cheapest for the job with its data there."""
+    """Cloud -> where its users' data lie: for each that the job may use, the place that is cheapest with its data there."""
     homes = {}
-    for cloud in sorted(set(sky.grid.clouds) & set(sky.catalog.clouds)):
+    allowed = job.constraints.clouds or sky.catalog.clouds
+    for cloud in sorted(set(sky.grid.clouds) & set(sky.catalog.clouds) & set(allowed)):
         places = [name for name in sky.grid.locations if name.startswith(f"{cloud}:")]
         costs = {place: _least_cost(within(_at_home(job, place), (cloud,)), sky) for place in places}
         best = min(costs, key=costs.__getitem__)
@@ -237,6 +247,12 @@ def _least_cost(job: Job, sky: Sky) -> float:
         return best_plan(job, sky).cost
     except (EmptySet, Infeasible):
         return math.inf
+
+
+def _cost_or_nan(job: Job, sky: Sky) -> float:
+    """The same; NaN if there is none, as with data too large for a deadline."""
+    usd = _least_cost(job, sky)
+    return usd if math.isfinite(usd) else math.nan
 
 
 def _at_home(job: Job, location: str) -> Job:

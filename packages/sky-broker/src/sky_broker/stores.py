@@ -64,10 +64,14 @@ class Store:
         return digest.hexdigest()
 
     def put(self, name: str, content: bytes) -> None:
-        """Write an object whole."""
+        """Write an object, whole or not at all."""
         self._parent(name)
-        with self._fs.open(self.path(name), "wb") as file:
+        # A folder shows a file while it is written, so that it gets its name afterwards; elsewhere an object is there once it is whole.
+        written = self.path(f"{name}.new") if self._local else self.path(name)
+        with self._fs.open(written, "wb") as file:
             file.write(content)
+        if self._local:
+            self._fs.mv(written, self.path(name))
 
     def get(self, name: str) -> bytes:
         """Read an object whole.
