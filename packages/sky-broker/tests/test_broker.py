@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import random
 import signal
+import sqlite3
 import time
 from collections import Counter
 from dataclasses import replace
@@ -197,6 +198,24 @@ def test_a_state_belongs_to_its_job_and_has_to_be_one(tmp_path: Path, sky: Sky) 
     (tmp_path / "no.sqlite").write_text("this is no database, and long enough to be read as one" * 40)
     with pytest.raises(InputError, match="no state of a run"):
         RunState(tmp_path / "no.sqlite")
+
+
+def test_a_damaged_state_is_let_go_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "run.sqlite"
+    path.write_bytes(b"no state of a run" * 100)
+    connect, opened = sqlite3.connect, []
+
+    def noted(*rest: object, **options: object) -> sqlite3.Connection:
+        opened.append(connect(*rest, **options))  # type: ignore[call-overload]
+        return opened[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", noted)
+    with pytest.raises(InputError, match="no state of a run"):
+        RunState(path)
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        opened[0].execute("SELECT 1")
+    path.unlink()
+    RunState(path).close()  # the lock is free again
 
 
 def test_a_transaction_leaves_all_or_nothing(tmp_path: Path) -> None:

@@ -216,6 +216,17 @@ def test_an_outage_of_the_command_line_is_survived(tmp_path: Path) -> None:
     assert re.search("<title>[^<]+: refused in", html)
 
 
+def test_a_plan_is_carried_out_by_the_objective_that_was_asked_for(tmp_path: Path) -> None:
+    job, sky = embedded_job("pipeline"), Sky.embedded()
+    quickest = optimize(job, sky, "time")
+    assert quickest.cost > optimize(job, sky).cost
+    ended = run(tmp_path, "task=run", "solver.objective=time", "execution.outage=null")
+    assert ended.code == 0, ended.err
+    found = read_result(tmp_path / "run" / "results.json").metrics
+    assert found["run/cost"] == pytest.approx(quickest.cost)
+    assert found["run/cost_in_the_end"] == pytest.approx(quickest.cost)
+
+
 def test_kills_of_the_command_line_are_counted_and_survived(tmp_path: Path) -> None:
     ended = run(tmp_path, "experiment=kill_resume", "kills.kills=2")
     assert ended.code == 0, ended.err

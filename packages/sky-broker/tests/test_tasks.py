@@ -39,6 +39,18 @@ def test_a_transfer_is_what_the_api_returns(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "out" / "figures").iterdir()} == {"paths.png", "rates.png"}
 
 
+def test_copies_of_objects_and_users_of_a_market_pay_the_egress_of_the_network(tmp_path: Path) -> None:
+    free = "network.peering=[aws,azure,gcp]"
+    (tmp_path / "objects").mkdir()
+    found = results(tmp_path / "objects", "task=objects", "objects.objects=5", free).metrics
+    # Without egress a copy saves nothing, so that only those that leave none cost the least.
+    assert found["test/cost_always_evict"] == pytest.approx(found["test/cost_optimum"])
+    small = ("market.users=40", "market.rounds=1", "market.sweep_gigabytes=[10]", "market.entrant_egress=0")
+    (tmp_path / "market").mkdir()
+    metrics = results(tmp_path / "market", "task=market", *small, free).metrics
+    assert metrics["test/saving_brokered"] == pytest.approx(metrics["test/saving_brokered_peering"])
+
+
 def test_peering_makes_the_same_transfer_free_of_egress(tmp_path: Path) -> None:
     found = results(tmp_path, "task=transfer", "network.peering=[azure,gcp]")
     assert found.metrics["overlay/usd_per_gb"] < 0.001
@@ -129,6 +141,9 @@ def test_made_up_objects_repeat_themselves(tmp_path: Path) -> None:
         (("task=transfer", "transfer.rate_gbps=90"), "the most is"),
         (("task=transfer", "transfer.rate_gbps=null"), "rate to reach"),
         (("task=transfer", "network.peering=[oracle]"), "oracle"),
+        (("task=transfer", "network.egress=tiered"), "is for task=optimize"),
+        (("task=run", "network.egress=tiered"), "is for task=optimize"),
+        (("task=objects", "network.egress=steep"), "flat or tiered"),
         (("task=transfer", "network.source=/nowhere"), "cost.csv"),
         (("task=spot", "spot.traces=[us-west-9]"), "us-west-9"),
         (("task=spot", "spot.starts=0"), "spot.starts=0"),

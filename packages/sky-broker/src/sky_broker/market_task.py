@@ -25,6 +25,7 @@ from sky_broker.market import (
 )
 from sky_broker.network import NetworkGrid, cloud_of
 from sky_broker.task_options import MarketConfig
+from sky_broker.transfer_task import network_of
 
 STAGES = ("prepare", "train", "serve")
 WAYS = ("locked in", "brokered", "brokered, peering")
@@ -33,8 +34,10 @@ WAYS = ("locked in", "brokered", "brokered, peering")
 def market_task(config: Config, run: Run) -> Results:
     """Let made-up users run their jobs at real prices without a broker, with one and with peering, and a specialised cloud enter."""
     options = config.market
-    incumbent = real_market(Catalog.load(config.catalog.source), NetworkGrid.embedded(), options.homes)
-    entered = _entered(incumbent, options, config)
+    catalog = Catalog.load(config.catalog.source, cache=config.catalog.cache)
+    run.dataset(f"catalog {config.catalog.source}", catalog.report.sha256)
+    incumbent = real_market(catalog, network_of(config.network, run), options.homes)
+    entered = _entered(incumbent, options, catalog)
     demand = _demand(entered, options, config.seed, options.median_gigabytes)
     before, after = _ways(incumbent, demand), _ways(entered, demand)
     table = pd.concat([_table(incumbent, before, "before"), _table(entered, after, "after")])
@@ -45,7 +48,11 @@ def market_task(config: Config, run: Run) -> Results:
         "The share of each cloud in what is paid for computing",
     )
     sweep = _sweep(entered, options, config.seed)
-    run.figure("sweep", plots_market.sweep(sweep), "What users save by a broker, by the size of their data")
+    run.figure(
+        "sweep",
+        plots_market.sweep(sweep),
+        "What users save by a broker, and what the specialised cloud has of their computing, by the size of their data",
+    )
     games = _games(entered, demand, options)
     run.figure(
         "prices",
@@ -105,8 +112,8 @@ def stage_prices(catalog: Catalog, location: str) -> list[float]:
     return [min(found, default=float("nan")) for found in (bare, v100, t4)]
 
 
-def _entered(incumbent: Market, options: MarketConfig, config: Config) -> Market:
-    prices = stage_prices(Catalog.load(config.catalog.source), options.entrant)
+def _entered(incumbent: Market, options: MarketConfig, catalog: Catalog) -> Market:
+    prices = stage_prices(catalog, options.entrant)
     offered = {stage: price for stage, price in zip(STAGES, prices, strict=True) if not np.isnan(price)}
     abroad = incumbent.egress.max(axis=1)  # what each takes at most from another cloud
     return incumbent.entered(options.entrant, offered, options.entrant_egress, abroad)

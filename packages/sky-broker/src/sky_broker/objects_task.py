@@ -11,7 +11,6 @@ from offprints.tables import show
 
 from sky_broker import plots_objects
 from sky_broker.config import Config
-from sky_broker.network import NetworkGrid
 from sky_broker.object_optimum import least_cost
 from sky_broker.object_traces import GET_USD, PUT_USD, STORAGE_2022, made_up_requests, read_requests
 from sky_broker.objects import (
@@ -22,6 +21,7 @@ from sky_broker.objects import (
     ObjectStore,
     replay,
 )
+from sky_broker.transfer_task import network_of
 
 _POLICIES = (ALWAYS_EVICT, ALWAYS_STORE, BreakEvenTtl(), HistogramTtl())
 
@@ -29,7 +29,7 @@ _POLICIES = (ALWAYS_EVICT, ALWAYS_STORE, BreakEvenTtl(), HistogramTtl())
 def objects_task(config: Config, run: Run) -> Results:
     """Replay reads and writes of objects under each policy of keeping copies, beside the least that it could have cost."""
     options = config.objects
-    store = ObjectStore.on(NetworkGrid.embedded(), STORAGE_2022, get_usd=GET_USD, put_usd=PUT_USD)
+    store = ObjectStore.on(network_of(config.network, run), STORAGE_2022, get_usd=GET_USD, put_usd=PUT_USD)
     if options.file is not None:
         requests, sizes = read_requests(options.file)
         end = requests[-1].seconds

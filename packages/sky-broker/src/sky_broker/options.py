@@ -22,7 +22,7 @@ def sky_of_options(config: Config, run: Run) -> Sky:
     """The sky that the options ask for, recorded in the run."""
     catalog = Catalog.load(config.catalog.source, cache=config.catalog.cache)
     run.dataset(f"catalog {config.catalog.source}", catalog.report.sha256)
-    grid = network_of(config.network, run)
+    grid = network_of(config.network, run, tiers=config.task == "optimize")
     spot = config.catalog
     risk = None if spot.interruptions is None else SpotRisk(spot.interruptions, spot.restart_minutes / 60)
     return Sky(catalog, grid, CompatibilitySet.embedded(), config.network.kwh_per_gb, risk)

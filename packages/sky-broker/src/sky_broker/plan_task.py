@@ -38,8 +38,6 @@ def optimize_task(config: Config, run: Run) -> Results:
     solver = config.solver
     if config.network.egress == "tiered":
         return _with_tiers(config, job, sky, run)
-    if config.network.egress != "flat":
-        raise InputError(f"network.egress={config.network.egress}; flat or tiered was expected")
     plan = optimize(job, sky, solver.objective, solver.method, solver.time_limit)
     show(_tasks(plan), f"{job.name}: ${plan.cost:,.2f}, of which egress ${plan.egress:,.2f}")
     run.log.info("The plan is %s.", plan.certificate)
@@ -68,7 +66,7 @@ def optimize_task(config: Config, run: Run) -> Results:
     # Jobs of users have commands of their own, which task=run is for.
     if config.execution.demonstrate and config.job.file in embedded_jobs():
         try:
-            carried = carry_out(job, sky, config.execution, run)
+            carried = carry_out(replace(job, objective=solver.objective or job.objective), sky, config.execution, run)
             metrics, details = metrics | carried.metrics, details | carried.details
             write_plan(plan, run.directory, page(plan, why, others, front, carried.attempts))
         except NoPlan as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -26,6 +26,7 @@ from sky_broker.state import Attempt
 def run_task(config: Config, run: Run) -> Results:
     """Carry a plan out in a sandbox for each region, with faults; a run that was killed goes on."""
     sky, job = sky_of_options(config, run), job_of_options(config.job)
+    job = replace(job, objective=config.solver.objective or job.objective)
     carried = carry_out(job, sky, config.execution, run)
     write_plan(carried.plan, run.directory, page(carried.plan, attempts=carried.attempts))
     return Results(carried.metrics, carried.details)
@@ -49,15 +50,15 @@ class Carried:
 
 
 def carry_out(job: Job, sky: Sky, options: ExecutionConfig, run: Run) -> Carried:
-    """Carry the cheapest plan of a job out on this machine; raises as `Broker.run` does.
+    """Carry the best plan of a job out on this machine; raises as `Broker.run` does.
 
     Args:
-        job: to run.
+        job: to run; its objective says what is best.
         sky: to choose from.
         options: what goes wrong on purpose, and how patient the broker is.
         run: whose directory has the state, the stores and the attempts.
     """
-    planned = optimize(job, sky, "cost")
+    planned = optimize(job, sky)
     engine = LocalEngine(run.directory / "regions", _faults(options, planned))
     patience = Patience(options.patience, options.errors, options.first_wait)
     state, stores = run.directory / "run.sqlite", run.directory / "stores"

@@ -10,7 +10,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,8 +62,8 @@ class Attempt:
         key: task-number; an engine never runs a key twice.
         task: its name.
         location: where.
-        status: begun, done, failed or lost.
-        error: of one that failed.
+        status: begun, done, failed, refused (no machine), lost (the machine is gone) or unstarted.
+        error: why, where it came to nothing.
         began: when it was written down, in seconds since 1970; 0 before that.
         ended: when its end was; None while it has none.
     """
@@ -99,17 +99,19 @@ class RunState:
             raise StateLocked(
                 f"another broker works on {self.path}; wait for it, or give this run a state of its own"
             ) from None
-        try:
-            self._db = sqlite3.connect(self.path, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.executescript(_TABLES)
-            damage = self._db.execute("PRAGMA quick_check").fetchone()[0]
-        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-            damage = str(error)
-        if damage != "ok":
-            self._lock.close()
-            raise InputError(f"{self.path} is no state of a run, or a damaged one: {damage}")
+        with ExitStack() as opened:
+            opened.enter_context(self._lock)
+            try:
+                self._db = opened.enter_context(closing(sqlite3.connect(self.path, isolation_level=None)))
+                self._db.execute("PRAGMA journal_mode=WAL")
+                self._db.execute("PRAGMA synchronous=FULL")
+                self._db.executescript(_TABLES)
+                damage = self._db.execute("PRAGMA quick_check").fetchone()[0]
+            except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+                damage = str(error)
+            if damage != "ok":
+                raise InputError(f"{self.path} is no state of a run, or a damaged one: {damage}")
+            opened.pop_all()  # they stay open until `close`
 
     def close(self) -> None:
         """Let another broker have it."""

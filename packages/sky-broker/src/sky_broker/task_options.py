@@ -73,7 +73,7 @@ class TransferConfig:
 
 @dataclass
 class ObjectConfig:
-    """Copies of objects across regions (task=objects).
+    """Copies of objects across regions (task=objects), with the egress of network.source and network.peering.
 
     Attributes:
         file: a trace of your own, CSV with the columns seconds, kind (put or get), region, name and gigabytes; null makes one up.

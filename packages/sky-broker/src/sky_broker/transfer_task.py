@@ -35,12 +35,21 @@ def transfer_task(config: Config, run: Run) -> Results:
     return _pairs(grid, config, run) if options.pairs else _one(grid, options, run)
 
 
-def network_of(config: NetworkConfig, run: Run) -> NetworkGrid:
+def network_of(config: NetworkConfig, run: Run, tiers: bool = False) -> NetworkGrid:
     """The network that the options ask for, recorded where it is a published data set.
 
+    Args:
+        config: the options.
+        run: to record in.
+        tiers: whether the task knows egress by the tiers of a month.
+
     Raises:
-        InputError: there is no such network or cloud.
+        InputError: there is no such network or cloud, or tiers are asked for that the task does not know.
     """
+    if config.egress not in ("flat", "tiered"):
+        raise InputError(f"network.egress={config.egress}; flat or tiered was expected")
+    if config.egress == "tiered" and not tiers:
+        raise InputError("network.egress=tiered is for task=optimize; other tasks plan at flat prices")
     if config.source == "embedded":
         grid = NetworkGrid.embedded()
     elif config.source == "skyplane":
