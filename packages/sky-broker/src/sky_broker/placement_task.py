@@ -8,6 +8,7 @@ from typing import Any
 
 from offprints.app import Results, Run
 from offprints.atomic import write_text
+from offprints.errors import InputError
 
 from sky_broker.config import Config
 from sky_broker.verify import GOALS, check_instance
@@ -19,6 +20,9 @@ _EVERY = 25
 def placement_task(config: Config, run: Run) -> Results:
     """Hold the solvers to every plan of thousands of small problems."""
     options, start = config.brute, 0
+    for name, least in (("instances", 1), ("tasks", 1), ("states", 2)):
+        if getattr(options, name) < least:
+            raise InputError(f"brute.{name}={getattr(options, name)} must be {least} or more")
     state: dict[str, Any] = {"solved": 0, "infeasible": 0, "largest_gap": 0.0, "failures": [], "kinds": {}}
     path = run.directory / _DONE
     if run.resuming and path.exists():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import matplotlib
@@ -89,21 +88,6 @@ def peering(gigabytes: Sequence[float], saving: Mapping[str, Sequence[float]]) -
         ylabel="saved against one's own cloud, %",
     )
     axes.legend(frameon=False, fontsize=8)
-    return figure
-
-
-def timeline(plan: Plan) -> Figure:
-    """When each task waits for data and runs."""
-    figure = Figure(figsize=(7, 0.8 + 0.35 * len(plan.placements)), layout="constrained")
-    axes = figure.add_subplot()
-    for row, one in enumerate(plan.placements):
-        waiting = max((move.hours for move in plan.movements if move.task == one.task), default=0.0)
-        if math.isfinite(waiting) and waiting:
-            axes.barh(row, waiting, left=one.start - waiting, color=GREY, height=0.35)
-        axes.barh(row, one.hours, left=one.start, color=colour(one.offer.location), height=0.6)
-    axes.set_yticks(range(len(plan.placements)), [one.task for one in plan.placements])
-    axes.invert_yaxis()
-    axes.set(xlabel="hours (grey: data on the way)")
     return figure
 
 

@@ -50,6 +50,8 @@ def spot_task(config: Config, run: Run) -> Results:
         for deadline in options.deadline_hours
         for minutes in options.overhead_minutes
     ]
+    if not cells:
+        raise InputError("spot.deadline_hours and spot.overhead_minutes need one number or more each")
     rows = _finished(run)
     with run.progress(len(cells), "spot", done=len(rows)) as bar:
         for cell in cells[len(rows) :]:
