@@ -12,6 +12,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from offprints.errors import InputError
 from offprints.testing import Ended, call, metrics_of, presets
 
 from m3dm import mvtec3d
@@ -24,6 +25,12 @@ def m3dm(folder: Path, *options: str) -> Ended:
     from m3dm.cli import main
 
     return call(main, "m3dm", folder, *options)
+
+
+def caption(run: Path, figure: str) -> str:
+    """What a figure of a run says that it shows."""
+    with Image.open(run / "figures" / f"{figure}.png") as drawn:
+        return drawn.info["Description"]
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +54,8 @@ def test_the_main_job_leaves_a_table_figures_and_a_gallery(compared: Path) -> No
         "potato_scores",
         "potato_pro",
     }
+    assert caption(run, "examples").endswith("the anomaly maps by points, by colours and by both")
+    assert caption(run, "potato_scores").endswith("by mode full")
     page = (run / "gallery_potato.html").read_text()
     assert page.count("<article") == 9 and page.count("<canvas") == 9
     assert "http" not in page  # nothing is loaded from elsewhere
@@ -84,6 +93,7 @@ def test_a_run_is_repeated_to_the_same_numbers_and_resumed_with_what_is_kept(
 def test_one_mode_is_evaluated_as_the_comparison_does(compared: Path) -> None:
     done = m3dm(compared, *SMALL, "task=evaluate", "detector.mode=xyz", "cache=cache", "hydra.run.dir=one")
     assert done.code == 0, done.err
+    assert caption(compared / "one", "examples").endswith("the anomaly maps by points")
     ours, theirs = metrics_of(compared / "one"), metrics_of(compared / "run")
     for name in ("i_auroc", "p_auroc", "aupro", "aupro_01"):
         assert ours[f"test/{name}"] == theirs[f"xyz/{name}"]
@@ -161,6 +171,21 @@ def test_from_a_folder_of_good_parts_to_verdicts_on_new_ones(compared: Path, tmp
     assert one["score"][0] == pytest.approx(table.loc[0, "score"])
 
 
+def test_weights_that_lie_elsewhere_by_now_are_looked_for_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def looked(*what: object) -> None:
+        asked.append(what)
+        raise InputError("looked")
+
+    monkeypatch.setattr("m3dm.cli.load_model", looked)
+    moved = ["backbone.rgb_weights=moved.pth", "device=cpu"]
+    assert m3dm(tmp_path, "task=predict", "checkpoint=fit.safetensors", *moved).code == 2
+    assert asked == [(Path("fit.safetensors"), {"rgb": "moved.pth"}, "cpu")]
+
+
 def test_made_up_scans_are_written_in_both_layouts(tmp_path: Path) -> None:
     for layout in ("mvtec3d", "eyecandies"):
         done = m3dm(
@@ -193,6 +218,16 @@ def test_made_up_scans_are_written_in_both_layouts(tmp_path: Path) -> None:
         (["dataset.shots=99"], "6 good scans"),
         (["prepare.clean=all"], "components"),
         (["task=fit"], "dataset.root"),
+        (
+            [
+                "task=fit",
+                "dataset.layout=mvtec3d",
+                "dataset.root='{cache}/synthetic-0'",
+                "dataset.categories=[potato]",
+                "dataset.shots=99",
+            ],
+            "6 good scans",
+        ),
         (["task=predict"], "checkpoint="),
         (["task=predict", "checkpoint=nowhere"], "no model"),
         (["detector.folds=50"], "folds=50"),
@@ -201,7 +236,8 @@ def test_made_up_scans_are_written_in_both_layouts(tmp_path: Path) -> None:
 def test_wrong_input_is_one_message_and_status_2(
     compared: Path, tmp_path: Path, options: list[str], message: str
 ) -> None:
-    done = m3dm(tmp_path, *SMALL, f"cache='{compared / 'cache'}'", *options)
+    cache = compared / "cache"
+    done = m3dm(tmp_path, *SMALL, f"cache='{cache}'", *(option.format(cache=cache) for option in options))
     assert done.code == 2, done.err
     assert message in done.err
     assert "Traceback" not in done.err

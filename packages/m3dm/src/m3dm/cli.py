@@ -117,7 +117,9 @@ def fit(config: Config, run: Run) -> Results:
 
 def predict(config: Config, run: Run) -> Results:
     """Judge scans (predict.input=FOLDER, or predict.rgb and predict.xyz) with a saved detector: checkpoint=RUN or FILE."""
-    detector = load_model(_model_path(config.checkpoint))
+    elsewhere = {"xyz": config.backbone.xyz_weights, "rgb": config.backbone.rgb_weights}
+    weights = {modality: path for modality, path in elsewhere.items() if path is not None}
+    detector = load_model(_model_path(config.checkpoint), weights, str(run.fabric.device))
     scans = prepared(_asked(config), detector.preparation)
     rows: list[tuple[Scan, Prediction]] = []
     with run.progress(len(scans), "scans") as bar:
@@ -190,13 +192,13 @@ def _judged(config: Config, run: Run, category: CategoryScans, modes: Sequence[s
 def _draw(
     config: Config, run: Run, category: CategoryScans, judged: _Judged, modes: Sequence[str], first: bool
 ) -> None:
-    """Figures of one category: of the last mode, which has the most banks, and of all modes together."""
+    """Figures of one category: of the last mode, which by default has the most banks, and of all modes together."""
     said = judged.evaluations[modes[-1]].predictions
     highest = figures.brightest([float(np.quantile([prediction.score for prediction in said], 0.9))])
     run.figure(
         f"{category.name}_scores",
         figures.score_histograms(said, judged.kinds),
-        f"{category.name}: scores of good parts, and of each kind of defect",
+        f"{category.name}: scores of good parts, and of each kind of defect, by mode {modes[-1]}",
     )
     curves = {
         mode: OverlapCurve(np.stack([its.map for its in judged.evaluations[mode].predictions]), judged.masks)
@@ -211,7 +213,7 @@ def _draw(
     run.figure(
         "examples" if first else f"{category.name}_examples",
         figures.examples([(category.test[i], said[i]) for i in some], highest),
-        f"Defects of {category.name}, depths, and the anomaly maps by points, by colours and by both",
+        f"Defects of {category.name}, depths, and the anomaly maps {_banks(said[0])}",
     )
     if config.compare.gallery:
         order = sorted(range(len(said)), key=lambda i: -said[i].score)
@@ -221,6 +223,13 @@ def _draw(
             f"{category.name}: test scans, the most anomalous first ({modes[-1]})",
             highest,
         )
+
+
+def _banks(said: Prediction) -> str:
+    """What the maps of a figure of examples are by, in words."""
+    words = {"xyz": "by points", "rgb": "by colours", "fusion": "by both", "both": "by both"}
+    *others, last = (words[bank] for bank in said.maps)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _of_each_kind(kinds: Sequence[str], most: int) -> list[int]:

@@ -40,8 +40,8 @@ class BackboneConfig:
     Attributes:
         xyz: relief (curvatures at three scales), fpfh, height (depth alone) or point_transformer (pretrained; needs xyz_weights).
         rgb: colour (a bank of filters), smallnet (trained on the good scans) or vit (pretrained; needs rgb_weights).
-        xyz_weights: file of Point-MAE's or Point-BERT's weights.
-        rgb_weights: file of DINO's ViT-B/8 or ViT-S/8 weights.
+        xyz_weights: file of Point-MAE's or Point-BERT's weights; for task=predict where it lies now, null where it lay.
+        rgb_weights: file of DINO's ViT-B/8 or ViT-S/8 weights; for task=predict alike.
         fusion_weights: file of a trained fusion network, for detector.fusion=uff; null trains one.
         pooling: mean over points of a patch, or published (missing points count as 0).
         stochastic_reference: leave the point transformer in training mode, as published: features are then random.

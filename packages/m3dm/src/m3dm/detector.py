@@ -326,6 +326,8 @@ class M3DM:
     def threshold(self, rate: float = 0.05, confidence: float = 0.95) -> Threshold:
         """From which score on to reject; see `calibration.choose_threshold`.
 
+        The bound is exact for scores by the banks of the folds. New parts are scored by banks of all good scans, which hold more.
+
         Raises:
             InputError: the detector has no held-out good scores: it was fitted with folds=0.
         """

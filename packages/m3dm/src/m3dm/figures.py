@@ -133,12 +133,3 @@ def mode_bars(table: pd.DataFrame, metrics: Sequence[str] = ("i_auroc", "aupro",
     )
     axes.legend(frameon=False, ncols=len(metrics), loc="upper left", fontsize=8)
     return figure
-
-
-def training_curve(history: Sequence[Mapping[str, float]], title: str) -> Figure:
-    """Loss by epoch."""
-    figure = Figure(figsize=(4.6, 3.0), layout="constrained")
-    axes = figure.add_subplot()
-    axes.plot([row["epoch"] for row in history], [row["train/loss"] for row in history], color=FINE)
-    axes.set(xlabel="epoch", ylabel="training loss", title=title)
-    return figure

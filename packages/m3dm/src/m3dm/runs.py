@@ -77,14 +77,20 @@ def category_scans(config: Config, run: Run) -> list[CategoryScans]:
         train, test = (raw_scans(config, root, name, split) for split in ("train", "test"))
         for scans in (train, test):
             run.dataset(scans.name, scans.checksums())
-        shots = dataset.shots
-        if shots < 0 or shots > len(train):
-            raise InputError(
-                f"dataset.shots={shots}: category {name} has {len(train)} good scans to learn from"
-            )
-        kept = train[:shots] if shots else train
+        kept = first_shots(train, dataset.shots)
         found.append(CategoryScans(name, prepared(kept, config.prepare), prepared(test, config.prepare)))
     return found
+
+
+def first_shots(scans: Scans, shots: int) -> Scans:
+    """The first so many good scans; all of them for 0.
+
+    Raises:
+        InputError: there are fewer.
+    """
+    if not 0 <= shots <= len(scans):
+        raise InputError(f"dataset.shots={shots}: {scans.name} has {len(scans)} good scans to learn from")
+    return scans[:shots] if shots else scans
 
 
 def data_set(root: str) -> Path:
@@ -125,7 +131,7 @@ def good_parts(config: Config, run: Run) -> Scans:
             raise InputError("task=fit needs dataset.root=PATH and one category: dataset.categories=[NAME]")
         scans = raw_scans(config, str(data_set(dataset.root)), dataset.categories[0], "train")
     run.dataset(scans.name, scans.checksums())
-    return prepared(scans[: dataset.shots] if dataset.shots else scans, config.prepare)
+    return prepared(first_shots(scans, dataset.shots), config.prepare)
 
 
 def modalities(mode: str) -> set[str]:
