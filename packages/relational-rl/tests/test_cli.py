@@ -11,7 +11,7 @@ import pytest
 from offprints.results import read_result
 from offprints.testing import Ended, call, presets
 
-from relational_rl import load_levels
+from relational_rl import Agent, BoxWorldSpec, Evaluation, evaluate, load_levels, sample_levels, save_levels
 from relational_rl.cli import main
 from relational_rl.runs import load_agent
 
@@ -118,6 +118,23 @@ def test_levels_go_into_a_file_that_evaluate_plays(trained: Path) -> None:
     assert "five/solved" in found.metrics and found.dataset is not None
 
 
+def test_levels_of_a_file_are_played_in_the_colours_that_are_asked_for(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_levels(tmp_path / "mine.npz", sample_levels(BoxWorldSpec(size=6, solution_lengths=(1,), forward=(0,)), 2))
+    seen = []
+
+    def noted(agent: Agent, spec: BoxWorldSpec, *rest: object, **options: object) -> Evaluation:
+        seen.append(spec.palette)
+        return evaluate(agent, spec, *rest, **options)
+
+    monkeypatch.setattr("relational_rl.cli.evaluate", noted)
+    asked = ("task=evaluate", f"checkpoint={trained}", "evaluation.files=[mine.npz]", "world.palette=distinct")
+    ended = run(tmp_path, *asked, "progress=false")
+    assert ended.code == 0, ended.err
+    assert seen == ["distinct"]
+
+
 @pytest.mark.real_data
 def test_an_agent_of_any_room_is_tried_on_fixed_levels(trained: Path, fixed_levels: Path) -> None:
     ended = run(
@@ -189,6 +206,9 @@ def test_runs_for_a_gpu_start_and_go_on_at_small_scale(tmp_path: Path, name: str
         (("reinforcement.unroll=200", "learn=[vtrace]"), "longer than an episode"),
         (("reinforcement.minibatches=7",), "a divisor of environments"),
         (("precision=fp16", "learn=[vtrace]"), "fp16"),
+        (("precision=fp64", "learn=[vtrace]"), "precision=fp64"),
+        (("evaluation.levels=0",), "1 or more can be drawn"),
+        (("task=levels", "levels.count=0"), "1 or more can be drawn"),
     ],
 )
 def test_what_cannot_be_ends_with_status_2_and_a_message(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -91,6 +93,10 @@ def test_evaluation_plays_each_level_once_with_the_same_numbers_for_the_same_see
     assert np.array_equal(one.returns[one.solved], np.full(one.solved.sum(), 11.0))
     with pytest.raises(InputError, match="boards of side 8 for a room of size 12"):
         evaluate(None, BoxWorldSpec(), levels)
+    with pytest.raises(InputError, match="no level"):
+        evaluate(None, TINY, levels[:0])
+    late = evaluate(None, replace(TINY, max_steps=3, reference_time_limit=True), levels)
+    assert late.steps.max() == 4  # as the environments do
 
 
 def test_wilsons_interval() -> None:

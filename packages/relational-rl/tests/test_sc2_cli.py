@@ -11,7 +11,8 @@ from offprints.results import read_result
 from offprints.testing import Ended, call
 
 from relational_rl.cli import main
-from relational_rl.sc2 import MINI_GAMES, StarCraftUnavailable, load_pysc2
+from relational_rl.sc2 import MINI_GAMES, Interface, StarCraftUnavailable, load_pysc2, tasks
+from relational_rl.sc2.config import SC2Config
 
 EXPERIMENTS = Path(__file__).parents[1] / "src" / "relational_rl" / "conf" / "experiment"
 
@@ -88,3 +89,22 @@ def test_the_reported_scores_are_shown_and_kept(tmp_path: Path) -> None:
     assert found.metrics["published/cells"] == 55
     assert 0 < found.metrics["published/verified"] < 55
     assert {row["agent"] for row in found.details["scores"]} >= {"relational", "control", "random policy"}
+
+
+def test_games_end_together_with_the_threads_that_wait_for_them(
+    monkeypatch: pytest.MonkeyPatch, sc2_interface: Interface
+) -> None:
+    closed = []
+
+    class Game:
+        interface = sc2_interface
+
+        def close(self) -> None:
+            closed.append(self)
+
+    monkeypatch.setattr(tasks, "make_environment", lambda *what, **how: Game())
+    with tasks._environments(SC2Config(env="game"), 2, seed=0) as games:
+        waiting = games._pool
+    assert len(closed) == 2 and waiting is not None
+    with pytest.raises(RuntimeError, match="shutdown"):
+        waiting.submit(len, ())

@@ -140,6 +140,8 @@ class EpochLoop(ABC, Generic[Batch]):
     Under torch.distributed every process runs the loop, and the first one keeps the checkpoints.
     """
 
+    options_at = "training"
+    """Where the options stand on the command line: what the message of divergence calls them by."""
     advice = ""
     """What else may help against divergence than a lower learning rate; ends the message."""
 
@@ -389,7 +391,7 @@ class EpochLoop(ABC, Generic[Batch]):
             kept = str(self.checkpoints.last)
         return DivergedError(
             f"training diverged at step {step} (epoch {math.ceil(self.progress)}): {what}. Last good checkpoint: {kept}. "
-            f"Try a lower training.learning_rate than {self._loop.learning_rate}{self.advice}"
+            f"Try a lower {self.options_at}.learning_rate than {self._loop.learning_rate}{self.advice}"
         )
 
 

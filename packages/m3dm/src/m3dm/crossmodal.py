@@ -78,6 +78,8 @@ class Mappings(nn.Module):
 class MappingTrainer(EpochLoop[int]):
     """Trains the mappings on pairs of good scans; a step is one scan. Arguments as of `fusion.FusionTrainer`."""
 
+    options_at = "cfm"
+
     def __init__(
         self,
         network: Mappings,

@@ -183,7 +183,8 @@ class FusionTrainer(EpochLoop[int]):
         uninterrupted: context in which a step runs.
     """
 
-    advice = ", or a higher training.temperature"
+    options_at = "fusion"
+    advice = ", or a higher fusion.temperature"
 
     def __init__(
         self,

@@ -174,7 +174,8 @@ class SmallNetTrainer(EpochLoop[int]):
         uninterrupted: context in which a step runs.
     """
 
-    advice = ", or a higher temperature"
+    options_at = "smallnet"
+    advice = ", or a higher smallnet.temperature"
 
     def __init__(
         self,

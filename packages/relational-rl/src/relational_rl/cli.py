@@ -202,13 +202,15 @@ def _autocast(config: Config, run: Run) -> Guard:
     precision = "fp32"
     if device.type == "cuda" or config.precision != "auto":
         precision = resolve_precision(config.precision, device)
-    if precision == "fp16":
-        raise InputError("precision=fp16 would need a scaled loss; use bf16, fp32 or fp64")
+    if precision in ("fp16", "fp64"):
+        raise InputError(f"precision={precision}: agents learn in fp32, or by V-trace in bf16")
     return run.fabric.autocast if precision == "bf16" else nullcontext
 
 
 def _level_sets(config: Config, run: Run) -> dict[str, tuple[BoxWorldSpec, Levels]]:
     """Name -> how to play them, and levels: of files, fixed ones, or drawn ones."""
+    if config.evaluation.at_most < 0:
+        raise InputError(f"evaluation.at_most={config.evaluation.at_most} must be 0 or more")
     sets: dict[str, tuple[BoxWorldSpec, Levels]] = {}
     some = slice(config.evaluation.at_most or None)
     for file in config.evaluation.files:
@@ -216,11 +218,12 @@ def _level_sets(config: Config, run: Run) -> dict[str, tuple[BoxWorldSpec, Level
         found = load_levels(path)
         run.dataset(path.stem, {path.name: hashlib.sha256(path.read_bytes()).hexdigest()})
         limit = config.world.max_steps + config.evaluation.extra_steps
-        sets[path.stem] = replace(BoxWorldSpec(), size=found.side - 2, max_steps=limit), found[some]
+        spec = BoxWorldSpec(size=found.side - 2, max_steps=limit, palette=config.world.palette)
+        sets[path.stem] = spec, found[some]
     for name in config.evaluation.fixed:
         spec, found, digest = fixed_levels(name)
         run.dataset(name, {f"{name}.npz": digest})
-        sets[name] = spec, found[some]
+        sets[name] = replace(spec, palette=config.world.palette), found[some]
     if not sets:
         spec = config.world.spec()
         sets["test"] = spec, sample_levels(spec, config.evaluation.levels, HELD_OUT + config.seed)

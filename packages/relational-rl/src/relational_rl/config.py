@@ -27,7 +27,7 @@ class WorldConfig:
         colours: of keys and locks, up to 20.
         withheld: null; train keeps some pairs of colours off the solutions; test asks for one of them.
         withheld_pairs: how many pairs of colours are withheld.
-        palette: authors or distinct.
+        palette: authors or distinct; of levels from files and fixed ones too.
     """
 
     size: int = 8

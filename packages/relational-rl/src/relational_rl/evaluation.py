@@ -83,8 +83,10 @@ def evaluate(
         greedy: play the most likely action in place of a sampled one; a policy that hesitates then stands still.
 
     Raises:
-        InputError: the levels are of another size than the spec's.
+        InputError: there is no level, or the levels are of another size than the spec's.
     """
+    if not len(levels):
+        raise InputError("there is no level to play")
     if levels.side != spec.side:
         raise InputError(
             f"levels on boards of side {levels.side} for a room of size {spec.size} (side {spec.side})"
@@ -111,7 +113,7 @@ def evaluate(
         steps += under_way
         solved |= terminated & (reward > 0) & under_way
         distractor |= terminated & (reward < 0) & under_way
-        under_way &= ~terminated & (steps < spec.max_steps)
+        under_way &= ~terminated & (steps < spec.last_step)
     return Evaluation(solved, distractor, returns, steps)
 
 

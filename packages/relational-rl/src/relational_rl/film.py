@@ -45,7 +45,7 @@ def film(agent: Agent, spec: BoxWorldSpec, level: Levels, path: Path, seed: int 
         frame = boards.frames.reshape(1, level.side, level.side, 3).copy()
         shown = torch.from_numpy(frame).to(device)
         pictures.append(Image.fromarray(_picture(agent, frame, shown, int(boards.agent[0]))))
-        if terminated[0] or steps == spec.max_steps:
+        if terminated[0] or steps == spec.last_step:
             break
         action = sampled(agent(shown)[0].float().cpu(), draws).numpy()
         rules.step(boards, action, reward, terminated)

@@ -204,7 +204,7 @@ class VTraceLearner(EpochLoop[Unroll]):
         InputError: the environments cannot be shared out evenly.
     """
 
-    advice = ", or a smaller training.max_grad_norm"
+    advice = ", or a smaller max_grad_norm"
 
     def __init__(
         self,

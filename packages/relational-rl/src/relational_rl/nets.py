@@ -24,7 +24,8 @@ class AgentOptions:
     """An agent's network.
 
     Attributes:
-        kind: relational; control, with residual convolutions; or plain, which flattens the stem's features.
+        kind: relational; control, with residual convolutions; or plain, which flattens the stem's features. The command line takes
+            it from `agents`.
         blocks: applications of the relational block, or residual blocks of the control agent.
         shared_weights: one relational block, applied again and again, in place of one for each application.
         heads: of the attention.
@@ -39,7 +40,7 @@ class AgentOptions:
         hidden: width of the fully connected layers.
         layers: number of them.
         init: torch's default, or orthogonal with a policy that begins uniform.
-        side: side of the boards; only the plain agent is bound to it.
+        side: side of the boards; only the plain agent is bound to it. The command line takes it from `world.size`.
         actions: of the policy.
 
     Source: Section 4.1 and appendix; the paper leaves open padding, input scale, initialisation and the block's hidden width.

@@ -47,6 +47,8 @@ class Reinforcement(VTraceLearner):
         InputError: the rules are not the authors'; an unroll is longer than an episode; the environments cannot be shared out.
     """
 
+    options_at = "reinforcement"
+
     def __init__(
         self,
         agent: Agent,

@@ -11,7 +11,6 @@ Source: Espeholt et al. 2018 (IMPALA), equation 1 and section 4.2; Section 3 of 
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -132,7 +131,3 @@ def losses(logp: Tensor, entropy: Tensor, values: Tensor, targets: VTrace) -> Ac
         baseline=0.5 * (targets.vs - values).square().sum(),
         entropy=entropy.sum(),
     )
-
-
-NO_BOUND = math.inf
-"""For `rho_bar`, `c_bar` and `pg_rho_bar`: plain importance sampling."""

@@ -77,7 +77,12 @@ def sample_levels(spec: BoxWorldSpec, count: int, seed: int = 0, accelerate: str
         count: how many.
         seed: of the levels.
         accelerate: see `use_compiled`; the levels are the same.
+
+    Raises:
+        InputError: fewer than one are asked for, or none can be placed.
     """
+    if count < 1:
+        raise InputError(f"{count} levels were asked for; 1 or more can be drawn")
     streams = stream_keys(seed, np.arange(count))
     return draw_levels(spec, streams, np.zeros(count, np.int64), use_compiled(accelerate))
 

@@ -57,7 +57,7 @@ def make_environment(
 
     Raises:
         InputError: there is no such map or kind, or the rules are of another size.
-        StarCraftUnavailable: pysc2 or the game is not there or does not start.
+        StarCraftUnavailable: pysc2 or the game is not there.
     """
     if map_name not in MINI_GAMES:
         raise InputError(f"map {map_name!r} is no mini-game: {', '.join(MINI_GAMES)}")

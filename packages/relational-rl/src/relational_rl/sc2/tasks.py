@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -113,24 +113,27 @@ def _say_what_it_is(told: SC2Config, run: Run) -> None:
 def _environments(told: SC2Config, count: int, seed: int) -> Iterator[Environments]:
     if count < 1:
         raise InputError(f"{count} environments: one or more are needed")
-    made = []
-    try:
-        for place in range(count):
-            made.append(
-                make_environment(
-                    told.map,
-                    told.env,
-                    screen=told.screen,
-                    minimap=told.minimap,
-                    step_mul=told.step_mul,
-                    seed=(seed << 8) + place,
-                    rules=told.beacon.rules(told.screen) if told.env == "beacon" else None,
+    with ExitStack() as opened:
+        made = [
+            opened.enter_context(
+                closing(
+                    make_environment(
+                        told.map,
+                        told.env,
+                        screen=told.screen,
+                        minimap=told.minimap,
+                        step_mul=told.step_mul,
+                        seed=(seed << 8) + place,
+                        rules=told.beacon.rules(told.screen) if told.env == "beacon" else None,
+                    )
                 )
             )
-        yield Environments(made, threads=told.env == "game" and count > 1)
-    finally:
-        for environment in made:
-            environment.close()
+            for place in range(count)
+        ]
+        together = Environments(made, threads=told.env == "game" and count > 1)
+        opened.pop_all()  # from here on they are closed together, with the threads that wait for them
+        opened.enter_context(closing(together))
+        yield together
 
 
 def _unguided(told: SC2Config) -> SC2Config:

@@ -73,7 +73,7 @@ class SC2Training(VTraceLearner):
         InputError: it was started as several processes; there are more or fewer environments than the options say.
     """
 
-    advice = ", or a smaller sc2.training.max_grad_norm"
+    options_at = "sc2.training"
     memory: Memory
 
     def __init__(
