@@ -121,7 +121,9 @@ def test_levels_go_into_a_file_that_evaluate_plays(trained: Path) -> None:
 def test_levels_of_a_file_are_played_in_the_colours_that_are_asked_for(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save_levels(tmp_path / "mine.npz", sample_levels(BoxWorldSpec(size=6, solution_lengths=(1,), forward=(0,)), 2))
+    save_levels(
+        tmp_path / "mine.npz", sample_levels(BoxWorldSpec(size=6, solution_lengths=(1,), forward=(0,)), 2)
+    )
     seen = []
 
     def noted(agent: Agent, spec: BoxWorldSpec, *rest: object, **options: object) -> Evaluation:
@@ -129,7 +131,12 @@ def test_levels_of_a_file_are_played_in_the_colours_that_are_asked_for(
         return evaluate(agent, spec, *rest, **options)
 
     monkeypatch.setattr("relational_rl.cli.evaluate", noted)
-    asked = ("task=evaluate", f"checkpoint={trained}", "evaluation.files=[mine.npz]", "world.palette=distinct")
+    asked = (
+        "task=evaluate",
+        f"checkpoint={trained}",
+        "evaluation.files=[mine.npz]",
+        "world.palette=distinct",
+    )
     ended = run(tmp_path, *asked, "progress=false")
     assert ended.code == 0, ended.err
     assert seen == ["distinct"]

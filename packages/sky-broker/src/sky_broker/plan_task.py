@@ -66,7 +66,9 @@ def optimize_task(config: Config, run: Run) -> Results:
     # Jobs of users have commands of their own, which task=run is for.
     if config.execution.demonstrate and config.job.file in embedded_jobs():
         try:
-            carried = carry_out(replace(job, objective=solver.objective or job.objective), sky, config.execution, run)
+            carried = carry_out(
+                replace(job, objective=solver.objective or job.objective), sky, config.execution, run
+            )
             metrics, details = metrics | carried.metrics, details | carried.details
             write_plan(plan, run.directory, page(plan, why, others, front, carried.attempts))
         except NoPlan as error:
