@@ -67,7 +67,7 @@ class Store:
         """Write an object, whole or not at all."""
         self._parent(name)
         # A folder shows a file while it is written, so that it gets its name afterwards; elsewhere an object is there once it is whole.
-        written = self.path(f"{name}.new") if self._local else self.path(name)
+        written = self.path(f"{name}~") if self._local else self.path(name)
         with self._fs.open(written, "wb") as file:
             file.write(content)
         if self._local:
