@@ -12,7 +12,9 @@ from offprints.checkpoint import Checkpoints, load, save
 from offprints.testing import Ended, call, metrics_of, presets
 
 from hard_attention import given_files
+from hard_attention.certificate import Certificate
 from hard_attention.networks import GivenHead, GivenLayer, Network
+from hard_attention.verification import Verified
 
 
 def hard_attention(folder: Path, *options: str) -> Ended:
@@ -68,6 +70,24 @@ def test_verify_and_evaluate(tmp_path):
     assert done.code == 0 and metrics_of(tmp_path / "run2")["evaluate/holds_at_last"] == 1
     done = hard_attention(tmp_path, "task=evaluate", "checkpoint=run2", "string=aab", "hydra.run.dir=run3")
     assert done.code == 0 and metrics_of(tmp_path / "run3")["evaluate/holds_at_last"] == 0
+
+
+def test_a_checkpoint_in_16_bits_is_not_trained(tmp_path):
+    done = hard_attention(tmp_path, "task=evaluate", "model.dtype=bfloat16", "hydra.run.dir=run")
+    assert done.code == 0, done.err
+    ended = hard_attention(tmp_path, "task=train", "checkpoint=run")
+    assert ended.code == 2 and "not in bfloat16" in ended.err
+
+
+def test_a_wrong_string_within_a_short_certificate_refutes_it(tmp_path, monkeypatch):
+    from hard_attention import cli
+
+    short = Certificate("float64", "dense", 5, "", (), ())
+    monkeypatch.setattr(cli, "certify", lambda *_, **__: short)
+    monkeypatch.setattr(cli, "verify_all", lambda *_: Verified(6, 10, 1, "ab", 1.0))
+    done = hard_attention(tmp_path, "task=verify", "verify.tries=2", "hydra.run.dir=run")
+    assert done.code == 0, done.err
+    assert metrics_of(tmp_path / "run")["certificate/refuted"] == 1
 
 
 def test_a_search_that_was_stopped_goes_on_at_the_next_cell(tmp_path):
@@ -188,6 +208,10 @@ def test_every_preset_is_one_that_the_command_reads() -> None:
         (["task=evaluate", "string=xyz"], "not in the alphabet"),
         (["dataset.name=wikipedia"], "formal-languages"),
         (["dataset.languages=[dyk1]"], "did you mean dyck1"),
+        (["dataset.languages=[]"], "names no language"),
+        (["dataset.name=alternating-blocks", "dataset.most=0"], "most=0"),
+        (["experiment=smoke", "model.step=3"], "no power of two"),
+        (["experiment=smoke", "model.norm=pre", "model.kernel=scan"], "no layer norm"),
         (["task=soften"], "soften.file"),
         (["task=search", "search.tries=0"], "positive"),
         (["task=beyond", "beyond.languages=[palindrom]"], "did you mean palindrome"),

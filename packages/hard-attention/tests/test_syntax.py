@@ -84,6 +84,7 @@ def test_infix_binds_as_documented(text, same):
         ("a <= 3", 2, "needs a term"),
         ("pos * pos < 3", 4, "must be a number"),
         ("a & B", 4, "is quoted"),
+        ("a 'S' b", 2, "operator should"),
         ("a = b", 2, "compares terms"),
         ("mod(1, 0) & a", 0, "modulus"),
         ("a & §", 4, "operand should"),

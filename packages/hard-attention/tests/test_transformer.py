@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hard_attention.alphabet import Alphabet, all_strings
 from hard_attention.blocks import AttentionBlock, FeedForwardBlock, attention_matrices, feed_forward_matrices
 from hard_attention.formulas import formula, letter, nodes
+from hard_attention.maps import attention_maps
 from hard_attention.parsing import parse
 from hard_attention.randomised import random_formula
 from hard_attention.recurrence import evaluate
@@ -146,14 +147,11 @@ def test_kernels_agree_on_raw_outputs():
     ):
         model = compile_formula(text, AB)
         expected = model.raw(ids)
-        for kernel in ("sdpa", "chunked"):
-            for column, raw in model.raw(ids, kernel=kernel).items():
+        for kernel in ("sdpa", "chunked", "scan"):
+            found = model.raw(ids, kernel=kernel)
+            assert list(found) == list(expected)
+            for column, raw in found.items():
                 assert torch.allclose(raw, expected[column], rtol=0, atol=1e-9)
-        from hard_attention.scan import scan
-
-        scanned = scan(model, ids, torch.full((5,), 300), raw=True).raw
-        for number, raw in enumerate(expected.values()):
-            assert torch.allclose(scanned[:, number, 1:], raw, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -210,6 +208,15 @@ def test_hard_attention_takes_the_only_maximum_of_a_nearest_head():
         assert (numbers(model, ids, kernel) == evaluate(f, ids, AB)).all()
     with pytest.raises(ValueError, match="use average"):
         numbers(compile_formula(PARITY, AB), ids, "leftmost")
+
+
+def test_maps_are_the_weights_of_a_head_by_softmax_and_by_hard_attention():
+    model = compile_formula("a S b", AB)
+    ((soft,), (hard,)) = (attention_maps(model, "abb", kernel) for kernel in ("dense", "average"))
+    assert np.allclose(soft.sum(1), 1) and 1 - math.exp(-2) < soft[3, 2] < 1
+    assert hard[3].tolist() == [0, 0, 1, 0], "the nearest b before position 3"
+    with pytest.raises(ValueError, match="dense or average"):
+        attention_maps(model, "abb", "sdpa")
 
 
 def test_blocks_are_the_square_matrices_of_a_transformer():
@@ -331,7 +338,13 @@ def test_bad_strings_are_refused():
         model.decide(["abc"])
     with pytest.raises(ValueError, match="lengths"):
         model(torch.zeros((2, 3), dtype=torch.int64), torch.tensor([3, 4]))
+    for number in (-1, 2):  # 2 would be the beginning-of-string sign
+        for kernel in ("dense", "scan"):
+            with pytest.raises(ValueError, match="between 0 and 1"):
+                model(torch.full((1, 3), number), kernel=kernel)
     with pytest.raises(ValueError, match="kernel"):
         model(torch.zeros((2, 3), dtype=torch.int64), kernel="flash")
+    with pytest.raises(ValueError, match="no residual stream"):
+        model.residual(torch.zeros((2, 3), dtype=torch.int64), kernel="scan")
     with pytest.raises(ValueError, match="float32 and float64"):
         copy.deepcopy(model).bfloat16()(torch.zeros((2, 3), dtype=torch.int64), kernel="scan")

@@ -30,7 +30,7 @@ from hard_attention.precision import PRECISIONS, precision_of
 from hard_attention.runs import build_corpus, build_model, dtype_of
 from hard_attention.softening import soften as soften_network
 from hard_attention.surveys import survey
-from hard_attention.transformer import compile_formula
+from hard_attention.transformer import FormulaTransformer, compile_formula
 from hard_attention.verification import Verified
 from hard_attention.verification import verify as verify_all
 
@@ -58,6 +58,8 @@ def check(config: Config, run: Run) -> Results:
             kernel=kernel,
             dtype=dtype,
             mode=config.model.mode,
+            step=config.model.step,
+            norm=config.model.norm,
             on_part=lambda part: bar.advance(1, {"wrong": float(part.wrong)}),
         )
     metrics = summary(found)
@@ -66,10 +68,10 @@ def check(config: Config, run: Run) -> Results:
     show(shown, f"{corpus.name}: {kernel}, {config.model.dtype}, {config.model.mode}")
     details = {"languages": [asdict(part) for part in found]}
     if corpus.name == "generated":
-        metrics |= _formats(corpus, run)
+        metrics |= _formats(corpus, config)
     alphabets = {part.language: (part.formula, part.alphabet) for part in corpus.parts}
     certificates = {
-        name: [certify(compile_formula(*alphabets[name]), precision) for precision in PRECISIONS]
+        name: [certify(_compiled(*alphabets[name], config), precision) for precision in PRECISIONS]
         for name in _SHOWN
         if name in alphabets
     }
@@ -183,10 +185,8 @@ def verify(config: Config, run: Run) -> Results:
     }
     if certificate is not None:
         metrics["certificate/length"] = float(certificate.length)
-        # A wrong position on exhaustive strings counts against the certificate only as far as it reaches.
-        refuted = (hurt.wrong and n <= certificate.length) or (
-            every.wrong and config.verify.longest <= certificate.length
-        )
+        # A wrong position counts against the certificate only as far as it reaches; `every` met the shortest string first.
+        refuted = (hurt.wrong and n <= certificate.length) or 0 < len(every.example) <= certificate.length
         if refuted:
             run.log.error("the certificate is refuted by %r", hurt.example or every.example)
         metrics["certificate/refuted"] = float(bool(refuted))
@@ -308,7 +308,7 @@ def evaluate(config: Config, run: Run) -> Results:
     ids = torch.from_numpy(model.program.alphabet.encode(config.string))[None]
     with torch.no_grad():
         truth = model(ids, kernel=config.model.kernel)[0].tolist()
-        raw = model.raw(ids) if config.model.kernel == "scan" else model.raw(ids, kernel=config.model.kernel)
+        raw = model.raw(ids, kernel=config.model.kernel)
     rows = [["letter", *config.string], ["holds", *("yes" if t else "no" for t in truth)]]
     for head, values in zip(model.heads, raw.values(), strict=True):
         rows.append([str(head.formula)[:50], *(f"{v:.4f}" for v in values[0].tolist())])
@@ -321,9 +321,9 @@ def evaluate(config: Config, run: Run) -> Results:
 def train(config: Config, run: Run) -> Results:
     """Train on from compiled, disturbed or random weights (training.start): what gradient descent keeps, mends or finds."""
     options = config.training
-    if config.model.dtype not in ("float32", "float64"):
-        raise InputError(f"task=train works in float32 and float64, and not in {config.model.dtype}")
     model = build_model(config)
+    if model.precision.name not in ("float32", "float64"):
+        raise InputError(f"task=train works in float32 and float64, and not in {model.precision.name}")
     compiled = training.shares_by_length(model, options, config.seed)
     with reported(run, options, "valid/right") as on_epoch:
         trainer = training.Trainer(
@@ -390,12 +390,24 @@ def explain(config: Config, run: Run) -> Results:
     return Results({"explain/heads": float(len(model.heads)), "explain/layers": float(len(model.layers))})
 
 
-def _formats(corpus: Corpus, run: Run) -> dict[str, float]:
+def _compiled(formula: str, alphabet: str, config: Config) -> FormulaTransformer:
+    """A formula's transformer in float64, by the options but for the format."""
+    model = config.model
+    return compile_formula(formula, alphabet, mode=model.mode, step=model.step, norm=model.norm)
+
+
+def _formats(corpus: Corpus, config: Config) -> dict[str, float]:
     """The same strings in the other formats, by the dense kernel."""
     rows = []
     metrics: dict[str, float] = {}
     for name in ("float32", "float16", "bfloat16"):
-        found = run_corpus(corpus, dtype=PRECISIONS[name].dtype)
+        found = run_corpus(
+            corpus,
+            dtype=PRECISIONS[name].dtype,
+            mode=config.model.mode,
+            step=config.model.step,
+            norm=config.model.norm,
+        )
         wrong = {part.language: part.first_wrong for part in found if part.wrong}
         got = summary(found)
         metrics |= {

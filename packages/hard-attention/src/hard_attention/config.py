@@ -18,7 +18,7 @@ class DatasetConfig:
         languages: names of languages; null takes all (of generated and formal-languages).
         lengths: of generated strings.
         count: of generated strings: members, near misses and random ones, each so many for a language and length.
-        most: strings of each file of alternating-blocks, the first ones; null takes all.
+        most: strings of each file of alternating-blocks, the first ones, 1 or more; null takes all.
     """
 
     name: str = "generated"

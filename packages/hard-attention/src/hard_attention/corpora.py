@@ -56,6 +56,8 @@ def run_corpus(
     kernel: str = "dense",
     dtype: torch.dtype = torch.float64,
     mode: str = "positions",
+    step: float = 2.0,
+    norm: str = "none",
     on_part: Callable[[PartResult], None] | None = None,
 ) -> list[PartResult]:
     """Compile each formula and compare its transformer with the formula's truth and with the labels.
@@ -65,11 +67,13 @@ def run_corpus(
         kernel: how attention is evaluated.
         dtype: of the transformers.
         mode: positions or temperature.
+        step: as of `compile_formula`.
+        norm: as of `compile_formula`.
         on_part: called after each part.
     """
     results = []
     for part in corpus.parts:
-        model = compile_formula(part.formula, part.alphabet, dtype=dtype, mode=mode)
+        model = compile_formula(part.formula, part.alphabet, dtype=dtype, mode=mode, step=step, norm=norm)
         certificate = certify(model, kernel=kernel) if kernel in SOFT_KERNELS else None
         results.append(_part(part, model, kernel, certificate))
         if on_part is not None:

@@ -100,13 +100,16 @@ class AlternatingBlocks(Dataset):
 
         Args:
             root: folder of data sets; None takes $OFFPRINTS_DATA, else the user's cache.
-            most: strings of each file, the first ones; None takes all 2,000.
+            most: strings of each file, the first ones, 1 or more; None takes all 2,000.
 
         Raises:
+            InputError: `most` is not positive.
             MissingFile: a file is not there.
             ChecksumMismatch: a file is not the published one.
             DataError: a line does not read as it should.
         """
+        if most is not None and most < 1:
+            raise InputError(f"most={most}: 1 string of each file or more is needed")
         paths = self.locate(root)
         parts = []
         for name in sorted(file.name for file in self.files if file.name.endswith("_src.txt")):

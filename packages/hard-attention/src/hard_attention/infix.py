@@ -79,7 +79,7 @@ class _Reader:
             elif word.text == "," and word.kind == "sign":
                 self._comma(word)
                 at, operand_next = at + 1, True
-            elif word.text in _BINDING:
+            elif word.kind != "quote" and word.text in _BINDING:
                 binding = _BINDING[word.text]
                 self._reduce(binding + (word.text in _TO_THE_RIGHT))
                 self.pending.append(_Pending(word, binding))

@@ -7,6 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from offprints.errors import InputError
+
 from hard_attention.adversaries import hard_strings
 from hard_attention.alphabet import Alphabet
 from hard_attention.attention import Kernel, Masks, dense, hard
@@ -30,7 +32,12 @@ def attention_maps(model: FormulaTransformer, string: str, kernel: str = "dense"
         model: the transformer.
         string: of n letters.
         kernel: dense (softmax) or average (hard).
+
+    Raises:
+        InputError: it is another kernel.
     """
+    if kernel not in ("dense", "average"):
+        raise InputError(f"kernel={kernel!r}: maps are drawn of dense or average")
     attend = dense if kernel == "dense" else hard("average")
     found: list[Floats] = []
 

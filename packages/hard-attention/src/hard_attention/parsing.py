@@ -95,7 +95,7 @@ class _Open:
 
 
 def parse_prefix(text: str) -> Formula:
-    """Read a formula of the form `(op args ...)`; the names of the operators stand in docs/papers/hard-attention.md.
+    """Read a formula of the form `(op args ...)`; the names of the operators stand in the package's README.
 
     Raises:
         FormulaError: it does not read.

@@ -19,9 +19,11 @@ def build_corpus(config: Config) -> Corpus:
     """The strings that the options name.
 
     Raises:
-        InputError: there is no such corpus, or it has no such language.
+        InputError: there is no such corpus, it has no such language, or no language is named.
     """
     data = config.dataset
+    if data.languages is not None and not data.languages:
+        raise InputError("dataset.languages=[] names no language; null takes all")
     if data.name == "generated":
         return generated_corpus(config.seed, data.lengths, data.count, data.languages)
     if data.name == "alternating-blocks":

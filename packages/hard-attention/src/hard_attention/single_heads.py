@@ -55,7 +55,7 @@ def head(kind: str, chi: Bits, psi: Bits, b: float) -> Floats:
     Args:
         kind: as of `scores`.
         chi: (n,) where the search may end.
-        psi: (n,) the values, 0 where chi is.
+        psi: (n,) the values, 0 where chi is false.
         b: as of `scores`.
     """
     found = scores(kind, chi, b)

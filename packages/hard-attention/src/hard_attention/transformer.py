@@ -186,7 +186,10 @@ class FormulaTransformer(nn.Module):
         return read[:, 1:, 0]
 
     def residual(self, ids: Tensor, lengths: Tensor | None = None, kernel: str = "dense") -> Tensor:
-        """The residual stream behind the last layer: (B, n + 1, width), position 0 the beginning-of-string sign's."""
+        """The residual stream behind the last layer: (B, n + 1, width), position 0 the beginning-of-string sign's.
+
+        Arguments as of `forward`, but for kernel=scan, which keeps no stream.
+        """
         alike = lengths is None
         lengths = self._lengths(ids, lengths)
         x, beta = self.embed(ids, lengths[:1] if alike else lengths)
@@ -220,9 +223,14 @@ class FormulaTransformer(nn.Module):
         return torch.cat([letters, table, room], -1), beta.to(letters.dtype).expand(len(ids))
 
     def raw(self, ids: Tensor, lengths: Tensor | None = None, kernel: str = "dense") -> dict[str, Tensor]:
-        """What heads wrote before it was rounded: column name -> (B, n)."""
-        x = self.residual(ids, lengths, kernel)
+        """What heads wrote before it was rounded: column name -> (B, n); arguments as of `forward`."""
         names = self.program.columns
+        if kernel == "scan":
+            from hard_attention.scan import scan
+
+            found = scan(self, ids, self._lengths(ids, lengths), raw=True).raw
+            return {names[head.column]: found[:, number, 1:] for number, head in enumerate(self.heads)}
+        x = self.residual(ids, lengths, kernel)
         return {names[head.column]: x[:, 1:, head.column] for head in self.heads}
 
     @torch.no_grad()
@@ -313,6 +321,11 @@ class FormulaTransformer(nn.Module):
             raise InputError(
                 f"strings of shape {tuple(ids.shape)}: (strings, length) with one position or more is needed"
             )
+        # The number behind the last letter's is the beginning-of-string sign's, which an embedding would take without a word.
+        if not torch.compiler.is_compiling() and not bool(
+            ((ids >= 0) & (ids < len(self.program.alphabet))).all()
+        ):
+            raise InputError(f"letters must be numbers between 0 and {len(self.program.alphabet) - 1}")
         if lengths is None:
             return torch.full((len(ids),), ids.shape[1], device=ids.device)
         if lengths.shape != ids.shape[:1] or not bool(((lengths >= 1) & (lengths <= ids.shape[1])).all()):
@@ -320,6 +333,8 @@ class FormulaTransformer(nn.Module):
         return lengths
 
     def _kernel(self, name: str) -> Kernel:
+        if name == "scan":
+            raise InputError("kernel=scan keeps no residual stream; use dense, chunked or sdpa")
         if name not in KERNELS:
             raise InputError(f"kernel={name!r} is unknown: one of {', '.join([*KERNELS, 'scan'])}")
         if name in ("leftmost", "rightmost") and any(

@@ -30,7 +30,7 @@ class Verified:
         positions: how many truth values were compared.
         wrong: how many differed.
         example: a string with a wrong position, the shortest met; "" if there is none.
-        largest_raw_error: the largest distance of a raw output of a nearest, sign or compare head from 0 or 1.
+        largest_raw_error: the largest distance of a raw output from 0 or 1, of all heads but those that count.
     """
 
     strings: int
@@ -101,7 +101,7 @@ def raw_errors(
         kernel: dense, sdpa, chunked, scan, or last: the last position alone, see last_position.py.
 
     Returns:
-        (B,) the largest distance of a raw output of a nearest, sign or compare head from 0 or 1, nan if one is no number;
+        (B,) the largest distance of a raw output from 0 or 1, of all heads but those that count, nan if one is no number;
         and the readout, (B, n) or (B, 1).
     """
     told = [number for number, head in enumerate(model.heads) if head.kind != "count"]
