@@ -56,6 +56,14 @@ def test_an_expression_is_typed_without_quotes_for_hydra(tmp_path: Path) -> None
     assert "<math" in (tmp_path / "run" / "formula.mml").read_text()
 
 
+def test_what_is_not_declared_is_read_by_its_letter_alone(tmp_path: Path) -> None:
+    done = matrix_calculus(tmp_path, "task=derive", "expression=w'*y", "wrt=w", "hydra.run.dir=run")
+    assert done.code == 0, done.err
+    made: dict = {}
+    exec((tmp_path / "run" / "derivative_numpy.py").read_text(), made)
+    assert made["derivative"](np.ones(2), np.array([1.0, 2.0])).tolist() == [1, 2], "w and y are its only inputs"
+
+
 def test_a_derivation_is_told_in_three_forms(tmp_path: Path) -> None:
     done = matrix_calculus(tmp_path, "task=explain", "wrt=b", "hydra.run.dir=run")
     assert done.code == 0, done.err
@@ -120,6 +128,10 @@ def test_every_preset_is_one_that_the_command_reads() -> None:
         (["task=train", "training.epochs=0"], "epochs"),
         (["task=grade"], "answer="),
         (["task=grade", "answer=2*"], "column 3"),
+        (["task=grade", "answer=x", "kind=hessian"], "grade knows kind=derivative"),
+        (["task=grade", "answer=x", "symmetric=independent"], "grade knows symmetric=projected"),
+        (["points=0"], "1 or more"),
+        (["digits=20"], "30 or more"),
         (["task=practice", "exercise=9999"], "there are exercises 1 to"),
         (["kind=jacobean"], "derivative, hessian"),
         (["layout=sideways"], "numerator"),

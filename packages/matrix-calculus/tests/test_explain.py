@@ -111,6 +111,17 @@ def test_transcripts_have_every_step_in_every_form():
     assert "numerator layout" in plain and "FAILS" not in plain
 
 
+@pytest.mark.parametrize(
+    ("expression", "wrt", "kind"),
+    [("tanh(A*B)", "A", "derivative"), ("w·x", "w", "derivative"), ("sum(x.^3)", "x", "hvp"), ("sum(x.^3)", "x", "hessian")],
+)  # fmt: skip
+def test_latex_has_no_sign_that_amsmath_alone_cannot_set(expression, wrt, kind):
+    tex = as_latex(derive(expression, wrt, kind=kind))
+    assert tex.isascii()
+    assert tex.replace(r"\{", "").replace(r"\}", "").count("{") == tex.replace(r"\{", "").replace(r"\}", "").count("}")
+    assert (r"\frac{d^{2}f}{dx^{2}} \cdot v" in tex) == (kind == "hvp")
+
+
 def test_html_is_well_formed():
     from xml.etree import ElementTree
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from matrix_calculus.derive import Derivation
 from matrix_calculus.derive import derive as derive_expression
 from matrix_calculus.exercises import Progress, exercises
 from matrix_calculus.grade import grade as grade_answer
-from matrix_calculus.rules import RULES
+from matrix_calculus.rules import LOSS, RULES
 from matrix_calculus.shapes import declarations
 from matrix_calculus.verify import Proof
 from matrix_calculus.web import server
@@ -153,8 +153,11 @@ def grade(config: Config, run: Run) -> Results:
     """Grade an answer (answer=...): right in any form, or which mistake it is."""
     if config.answer is None:
         raise InputError("grade needs answer=..., the derivative that is to be graded")
+    for name, value, known in (("kind", config.kind, "derivative"), ("symmetric", config.symmetric, "projected")):
+        if value != known:
+            raise InputError(f"{name}={value}: grade knows {name}={known} alone")
     verdict = grade_answer(
-        config.expression, config.wrt, config.answer, declarations(config.symbols), config.layout, config.seed
+        config.expression, config.wrt, config.answer, _symbols(config), config.layout, config.seed
     )
     _say(f"{'right' if verdict.right else 'wrong'}: {verdict.reason}")
     return Results({"grade/right": float(verdict.right)}, asdict(verdict))
@@ -190,9 +193,17 @@ def serve(config: Config, run: Run) -> Results:
     return Results({})
 
 
+def _symbols(config: Config) -> Mapping[str, str]:
+    """What is declared; of the paper's loss, which stands where no expression is given, also without a word."""
+    if config.symbols is not None:
+        return declarations(config.symbols)
+    loss = LOSS["w"]
+    return loss.symbols if config.expression == loss.expression else {}
+
+
 def _derivation(config: Config) -> Derivation:
     return derive_expression(
-        config.expression, config.wrt, declarations(config.symbols), kind=config.kind, layout=config.layout, mode=config.mode,
+        config.expression, config.wrt, _symbols(config), kind=config.kind, layout=config.layout, mode=config.mode,
         symmetric=config.symmetric,
     )  # fmt: skip
 

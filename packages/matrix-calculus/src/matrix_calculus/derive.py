@@ -104,7 +104,7 @@ class Derivation:
         form, parts = index_form(self.tensor)
         lines = [printing.index_latex("D", form, self.kinds)]
         lines += [
-            printing.index_latex(rf"\\mathrm{{{name}}}", part, self.kinds) for name, part in parts.items()
+            printing.index_latex(rf"\mathrm{{{name}}}", part, self.kinds) for name, part in parts.items()
         ]
         return r" \\ ".join(lines)
 
@@ -257,8 +257,6 @@ def derive(
     x, value = symbol(reading, wrt), lower(reading)
     if kind in ("hessian", "hvp") and value.rank:
         raise InputError(f"the Hessian is that of a scalar; the expression is a {reading.term.shape}")
-    if kind == "differential" and x.structure in ("symmetric", "diagonal"):
-        x = Symbol(x.name, x.shape, x.structure, x.row)
     plain = structured(derivative(value, x, mode), x, symmetric)
     inputs = [symbol(reading, name) for name in reading.symbols]
     row, tensor = False, plain

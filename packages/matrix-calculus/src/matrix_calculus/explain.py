@@ -329,7 +329,7 @@ def stated(
     if isinstance(right, str):
         first = right.split("\n")
         statement = "\n".join([f"{left}: {first[0]}", *first[1:]])
-        latex = rf"\texttt{{{statement}}}"
+        latex = rf"\texttt{{{printing.latex_words(statement)}}}"
         return Step(kind, rule, section, statement, latex, _mtext(statement), shape, reason, error)
     statement = f"{left} = {printing.text(right)}"
     latex = f"{_left(left, kinds)} = {printing.latex(right, kinds)}"
@@ -372,16 +372,21 @@ def _laid(found: Derivation, variable: _Variable, total: Node, whole: Derivation
 
 
 def _left(left: str, kinds: dict[str, str] | None = None) -> str:
-    """The left side of a statement as LaTeX: ∂u/∂x becomes a fraction."""
+    """The left side of a statement as LaTeX: ∂u/∂x becomes a fraction, alone or, in brackets, times v."""
     made = []
     for part in left.split(" "):
+        along = re.fullmatch(r"\((.+)/(.+)\)·(\w+)", part)
+        if along is not None:
+            made.append(rf"\frac{{{_plain(along[1])}}}{{{_plain(along[2])}}} \cdot {_plain(along[3])}")
+            continue
         top, slash, bottom = part.partition("/")
         made.append(rf"\frac{{{_plain(top)}}}{{{_plain(bottom)}}}" if slash else _plain(part))
     return r"\,".join(made)
 
 
 def _plain(text: str) -> str:
-    return re.sub(r"([a-z])(\d+)", r"\1_{\2}", text.replace("_", r"\_").replace("∂", r"\partial "))
+    shown = text.replace("_", r"\_").replace("∂", r"\partial ").replace("²", "^{2}")
+    return re.sub(r"([a-z])(\d+)", r"\1_{\2}", shown)
 
 
 def _mtext(text: str) -> str:

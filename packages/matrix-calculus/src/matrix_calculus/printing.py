@@ -191,6 +191,36 @@ def _latex_call(term: Term, kinds: Mapping[str, str]) -> str:
     return rf"{shown}\left({', '.join(args)}\right)"
 
 
+_WORDS = {
+    "_": r"\_",
+    "^": r"\^{}",
+    "{": r"\{",
+    "}": r"\}",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "²": "${}^2$",
+    **{
+        sign: rf"$\{name}$"
+        for sign, name in {
+            "⊗": "otimes",
+            "⊘": "oslash",
+            "∘": "circ",
+            "·": "cdot",
+            "∂": "partial",
+            "Σ": "Sigma",
+            "δ": "delta",
+            "π": "pi",
+        }.items()
+    },
+}
+
+
+def latex_words(words: str) -> str:
+    """A sentence, or index notation as text, for LaTeX's text mode."""
+    return "".join(_WORDS.get(sign, sign) for sign in words)
+
+
 def mathml(term: Term, kinds: Mapping[str, str]) -> str:
     """As MathML, which browsers draw by themselves.
 
@@ -300,7 +330,7 @@ def index_latex(name: str, form: IndexForm, kinds: Mapping[str, str]) -> str:
         parts = []
         for one, letters in factors:
             subject = (
-                (r"\delta" if one == "δ" else rf"\mathrm{{{one}}}")
+                {"δ": r"\delta", "π": r"\pi"}.get(one, rf"\mathrm{{{one}}}")
                 if isinstance(one, str)
                 else latex(one.term(), kinds)
             )

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from matrix_calculus.derive import Derivation
 from matrix_calculus.explain import Step
 from matrix_calculus.inference import as_term
-from matrix_calculus.printing import latex, mathml, text
+from matrix_calculus.printing import latex, latex_words, mathml, text
 
 _OPENED = ' open=""'
 _TITLES = {
@@ -64,23 +64,9 @@ def as_latex(found: Derivation) -> str:
         for step in steps:
             lines.append(rf"\[ {step.latex} \]")
             shape = step.shape.replace("×", r" \times ")
-            lines.append(rf"\noindent {_escaped(step.rule)} (${shape}$): {_escaped(step.reason)}.")
+            lines.append(rf"\noindent {latex_words(step.rule)} (${shape}$): {latex_words(step.reason)}.")
     lines.append(r"\end{document}")
     return "\n".join(lines) + "\n"
-
-
-def _escaped(words: str) -> str:
-    signs = {
-        "_": r"\_",
-        "^": r"\^{}",
-        "⊗": r"$\otimes$",
-        "⊘": r"$\oslash$",
-        "·": r"$\cdot$",
-        "&": r"\&",
-        "#": r"\#",
-        "%": r"\%",
-    }
-    return "".join(signs.get(sign, sign) for sign in words)
 
 
 def as_html(found: Derivation) -> str:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 _TOLERANCE = 1e-9
 _EXACT_TOLERANCE = 1e-15
+_FEWEST_DIGITS = 30
 _MOST_ELEMENTS = 100_000
 _LENGTHS = (3, 2, 4, 5)
 _TRIES = 200
@@ -162,13 +163,17 @@ def check(found: Derivation, points: int = 3, seed: int = 0, digits: int = 50) -
 
     Args:
         found: the derivative.
-        points: random points for autograd.
+        points: random points for autograd, 1 or more.
         seed: of the points.
-        digits: of mpmath, at the first point; 0 leaves it out.
+        digits: of mpmath, at the first point, 30 or more: fewer would be off by more than the bound of themselves; 0 leaves it out.
 
     Raises:
-        InputError: there is no point at which the expression is defined.
+        InputError: there is no point at which the expression is defined, or there would be too few points or digits for a proof.
     """
+    if points < 1:
+        raise InputError(f"points={points}: a proof takes 1 or more")
+    if digits and digits < _FEWEST_DIGITS:
+        raise InputError(f"digits={digits}: {_FEWEST_DIGITS} or more, or 0 for none")
     sizes = lengths(found.reading)
     elements = math.prod(concrete(found.plain.shape, sizes))
     if elements > _MOST_ELEMENTS:
