@@ -195,9 +195,8 @@ def main(root: Path, page: Path) -> int:
         0, or 2 if a results file, a figure or paper.toml is wrong.
     """
     try:
-        cards = [
-            card(folder, root / ".demo" / folder.name) for folder in sorted((root / "packages").iterdir())
-        ]
+        folders = sorted(path.parent for path in root.glob("packages/*/paper.toml"))
+        cards = [card(folder, root / ".demo" / folder.name) for folder in folders]
     except InputError as error:
         console(stderr=True).print(f"[bold red]error[/] {error}", highlight=False, soft_wrap=True)
         return 2

@@ -22,7 +22,7 @@ from offprints.app import RunConfig
 from offprints.hardware import commit
 from offprints.interrupt import Interrupts
 from offprints.metrics import read_metrics
-from offprints.overrides import run_directories
+from offprints.overrides import override_keys, quoted, run_directories
 from offprints.results import RunRecord, read_result, read_results
 from offprints.run import Run
 from offprints.user_errors import message_for
@@ -69,6 +69,11 @@ def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 def run_directory() -> Path:
     (overrides,) = Path("runs").rglob("overrides.yaml")
     return overrides.parent
+
+
+@pytest.mark.parametrize("text", ["x'*A", "runs\\", "it\\'s", "a b", "a\\b c"])
+def test_a_quoted_value_is_read_back_as_it_was(text: str) -> None:
+    assert override_keys([f"key={quoted(text)}"]) == [("key", text)]
 
 
 def test_a_run_leaves_its_results_in_the_documented_format(demo: Demo) -> None:

@@ -266,6 +266,12 @@ def test_main_writes_the_page_and_tells_where(root: Path, capsys: pytest.Capture
     assert page.read_text().startswith("<!doctype html>")
 
 
+def test_what_another_branch_has_left_in_packages_is_no_paper(root: Path) -> None:
+    (root / "packages/gone/src/gone/__pycache__").mkdir(parents=True)
+    (root / "packages/note.txt").touch()
+    assert main(root, root / "report.html") == 0
+
+
 def test_a_broken_paper_toml_is_named(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (root / "packages/one/paper.toml").write_text("slug = 3")
     assert main(root, root / "report.html") == 2

@@ -145,4 +145,5 @@ def quoted(text: str) -> str:
     """A value in Hydra's grammar, in quotes if it needs them."""
     if re.fullmatch(r"[\w./-]+", text):
         return text
-    return "'" + text.replace("'", "\\'") + "'"
+    # A backslash counts there only before a quote, that at the end included.
+    return "'" + re.sub(r"(\\*)('|\Z)", lambda found: 2 * found[1] + found[2].replace("'", "\\'"), text) + "'"
