@@ -104,6 +104,11 @@ def truly_right(rule, answer: Term) -> bool:
     return True
 
 
+@pytest.mark.parametrize(("answer", "right"), [("1/10000000000", True), ("0", False), ("2/10000000000", False)])
+def test_a_small_derivative_is_not_0(answer: str, right: bool) -> None:
+    assert grade("x/10000000000", "x", answer, {"x": "scalar"}).right is right
+
+
 def test_no_mutated_answer_is_accepted_that_autograd_refuses(expressions):
     generator = np.random.default_rng(0)
     wrong = accepted = 0
