@@ -61,7 +61,9 @@ def test_what_is_not_declared_is_read_by_its_letter_alone(tmp_path: Path) -> Non
     assert done.code == 0, done.err
     made: dict = {}
     exec((tmp_path / "run" / "derivative_numpy.py").read_text(), made)
-    assert made["derivative"](np.ones(2), np.array([1.0, 2.0])).tolist() == [1, 2], "w and y are its only inputs"
+    assert made["derivative"](np.ones(2), np.array([1.0, 2.0])).tolist() == [1, 2], (
+        "w and y are its only inputs"
+    )
 
 
 def test_a_derivation_is_told_in_three_forms(tmp_path: Path) -> None:

@@ -118,7 +118,9 @@ def test_transcripts_have_every_step_in_every_form():
 def test_latex_has_no_sign_that_amsmath_alone_cannot_set(expression, wrt, kind):
     tex = as_latex(derive(expression, wrt, kind=kind))
     assert tex.isascii()
-    assert tex.replace(r"\{", "").replace(r"\}", "").count("{") == tex.replace(r"\{", "").replace(r"\}", "").count("}")
+    assert tex.replace(r"\{", "").replace(r"\}", "").count("{") == tex.replace(r"\{", "").replace(
+        r"\}", ""
+    ).count("}")
     assert (r"\frac{d^{2}f}{dx^{2}} \cdot v" in tex) == (kind == "hvp")
 
 

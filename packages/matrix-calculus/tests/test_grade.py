@@ -104,7 +104,9 @@ def truly_right(rule, answer: Term) -> bool:
     return True
 
 
-@pytest.mark.parametrize(("answer", "right"), [("1/10000000000", True), ("0", False), ("2/10000000000", False)])
+@pytest.mark.parametrize(
+    ("answer", "right"), [("1/10000000000", True), ("0", False), ("2/10000000000", False)]
+)
 def test_a_small_derivative_is_not_0(answer: str, right: bool) -> None:
     assert grade("x/10000000000", "x", answer, {"x": "scalar"}).right is right
 

@@ -153,7 +153,10 @@ def grade(config: Config, run: Run) -> Results:
     """Grade an answer (answer=...): right in any form, or which mistake it is."""
     if config.answer is None:
         raise InputError("grade needs answer=..., the derivative that is to be graded")
-    for name, value, known in (("kind", config.kind, "derivative"), ("symmetric", config.symmetric, "projected")):
+    for name, value, known in (
+        ("kind", config.kind, "derivative"),
+        ("symmetric", config.symmetric, "projected"),
+    ):
         if value != known:
             raise InputError(f"{name}={value}: grade knows {name}={known} alone")
     verdict = grade_answer(
