@@ -168,3 +168,11 @@ def test_a_variable_that_does_not_occur_is_named():
     said = "Q does not occur in the expression: its derivative is 0 everywhere"
     assert said in derive("A*B", "Q").notes
     assert not any("occur" in note for note in derive("A*B", "A").notes)
+
+
+def test_parts_of_index_notation_are_named_alike_on_both_sides_of_their_equations():
+    found = derive(
+        "sum(log(exp(A*B)*exp(B'*A')))", "A", {"A": "matrix(m, n)", "B": "matrix(n, k)"}, kind="hessian"
+    )
+    assert "T1[i,j,k,l] = " in found.formula
+    assert r"\\ \mathrm{T1}_{ijkl} = " in found.latex and r"\\mathrm" not in found.latex
