@@ -41,9 +41,21 @@ def test_denoising_brings_a_signal_closer_to_what_it_was(
     assert bool((found.kept < 0.9).all())
 
 
-def test_noise_that_is_known_to_be_none_leaves_the_signal(grid: GraphOperator, clean: torch.Tensor) -> None:
-    found = denoise(grid, clean, "universal", sigma=0.0)
+@pytest.mark.parametrize("method", ["universal", "sure"])
+def test_noise_that_is_known_to_be_none_leaves_the_signal(
+    grid: GraphOperator, clean: torch.Tensor, method: str
+) -> None:
+    found = denoise(grid, clean, method, sigma=0.0)
+    assert not found.thresholds.any()
     torch.testing.assert_close(found.signal, clean, rtol=0, atol=1e-10)
+
+
+def test_a_signal_that_is_nearly_everywhere_0_has_no_noise_to_estimate(grid: GraphOperator) -> None:
+    word = torch.zeros(grid.num_nodes, 1, dtype=torch.float64)
+    word[5] = 1.0
+    found = denoise(grid, word)
+    assert found.sigma.tolist() == [0.0]
+    torch.testing.assert_close(found.signal, word, rtol=0, atol=1e-10)
 
 
 def test_noise_gains_are_the_traces_of_the_operators(op: GraphOperator) -> None:

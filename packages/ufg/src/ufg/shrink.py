@@ -108,17 +108,17 @@ def sure_threshold(c: Tensor, noise: Tensor | float = 1.0) -> Tensor:
 
     Args:
         c: (..., N, C) coefficients whose noise has standard deviation `noise`.
-        noise: broadcasts with (..., 1, C).
+        noise: broadcasts with (..., 1, C); 0 or more.
 
     Returns:
-        (..., 1, C); the smallest of those with equal risk.
+        (..., 1, C); the smallest of those with equal risk, 0 where there is no noise.
 
     Source: Donoho and Johnstone 1995; with x^2 sorted upwards, the risk of t = |x_k| is
     (N - 2 (k + 1) + sum_(i <= k) x_i^2 + (N - 1 - k) x_k^2) / N.
     """
     noise = torch.as_tensor(noise, dtype=c.dtype, device=c.device)
-    tiny = torch.finfo(c.dtype).tiny
-    squares = (c / noise.clamp_min(tiny)).square().sort(-2).values
+    # Without noise the threshold is 0 in any unit, and in one of nothing squares would overflow.
+    squares = (c / torch.where(noise > 0, noise, 1)).square().sort(-2).values
     count = c.shape[-2]
     k = torch.arange(count, dtype=c.dtype, device=c.device).unsqueeze(-1)
     risk = (count - 2 * (k + 1) + squares.cumsum(-2) + (count - 1 - k) * squares) / count
