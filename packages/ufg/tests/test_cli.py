@@ -157,6 +157,9 @@ def test_a_set_of_graphs_is_trained_on_and_evaluated(tmp_path: Path) -> None:
         (["task=signal", "signal.keep=[2]"], "keep"),
         (["task=noise", "study.noise=words"], "features, edges"),
         (["task=noise", "study.repeats=0"], "repeats"),
+        (["task=noise", "study.rates=[]"], "nothing to try"),
+        (["task=signal", "signal.noise=[]"], "nothing to denoise"),
+        (["task=graph", "dataset.name=mutag", "dataset.edge_noise=0.2"], "one graph"),
         (["task=noise", "dataset.name=mutag"], "task=graph"),
         (
             ["task=sensitivity", "study.levels=[]", "study.scale=[]", "study.terms=[]", "study.sigma=[]"],

@@ -6,6 +6,7 @@ import gzip
 import os
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from offprints.data import load_npz
 from offprints.errors import DataError, InputError, MissingFile
 
 from ufg.coauthor import COAUTHOR, read_npz, split_by_class
+from ufg.config import DatasetConfig
 from ufg.datasets import BENCHMARKS
 from ufg.digits import digits_graph
 from ufg.graph_data import TU, random_split
@@ -32,6 +34,7 @@ from ufg.qm7 import (
     atoms_without_names,
     element_count_error,
 )
+from ufg.runs import build_nodes
 
 
 @pytest.fixture
@@ -284,6 +287,42 @@ def test_noise_moves_the_share_asked_for() -> None:
             use(1.5, 0)
 
 
+def toy(features: csr_array | None = None, weight: np.ndarray | None = None) -> NodeData:
+    """Six nodes on a path."""
+    path = np.array([[i, i + 1] for i in range(5)])
+    nodes = np.arange(6)
+    shown = csr_array(np.eye(6)) if features is None else features
+    return NodeData("toy", path, shown, nodes % 2, nodes[:2], nodes[2:4], nodes[4:], weight=weight)
+
+
+def test_noise_that_would_lose_what_features_and_weights_say_is_refused() -> None:
+    with pytest.raises(InputError, match="other numbers than 0 and 1"):
+        toy(csr_array(2 * np.eye(6))).with_flipped_features(0.5, 0)
+    with pytest.raises(InputError, match="weights"):
+        toy(weight=np.arange(1.0, 6.0)).with_rewired_edges(0.5, 0)
+
+
+def test_whatever_of_a_graph_differs_its_fingerprint_does() -> None:
+    data = toy()
+    others = [
+        toy(weight=np.ones(5)),
+        replace(data, valid=data.test, test=data.valid),
+        toy(csr_array((np.ones(6), np.arange(6), np.array([0, 2, 2, 3, 4, 5, 6])), shape=(6, 6))),
+    ]
+    assert len({one.fingerprint for one in (data, *others)}) == 4
+    graphs = atoms_without_names(water_and_methane())
+    weighed = replace(graphs, weight=np.full(len(graphs.edges), 2.0))
+    counted = replace(graphs, counts=np.ones((len(graphs.sizes), 1)))
+    assert len({one.fingerprint for one in (graphs, weighed, counted)}) == 3
+
+
+def test_the_split_of_the_digits_can_have_a_seed_of_its_own() -> None:
+    splits = [
+        build_nodes(DatasetConfig(split=split), seed).train.tolist() for split, seed in ((3, 0), (3, 1))
+    ]
+    assert splits[0] == splits[1] != build_nodes(DatasetConfig(), 0).train.tolist()
+
+
 def test_a_split_without_labels_is_refused() -> None:
     labels = np.array([0, 1, -1])
     with pytest.raises(InputError, match="test split"):
@@ -341,6 +380,7 @@ def test_a_graph_is_read_from_an_npz_and_split_by_class(tmp_path: Path) -> None:
         ({"edges": np.array([[0, 104]])}, "do not fit"),
         ({"label": None}, "label"),
         ({"label": np.arange(104) % 3}, "class 0"),
+        ({"label": np.full(104, -1)}, "no node has a label"),
     ],
 )
 def test_an_npz_that_does_not_fit_is_refused(

@@ -9,8 +9,8 @@ import pandas as pd
 import torch
 
 from offprints.app import Results, Run
-from offprints.errors import InputError
 from offprints.tables import show, write_table
+from offprints.user_errors import required
 
 from ufg.config import Config
 from ufg.graph_data import GraphData
@@ -79,9 +79,7 @@ class _Graphs:
 
 def _applied(config: Config, run: Run) -> _Nodes | _Graphs:
     """A run's data and its network as it was chosen, in a trainer that measures and trains no more."""
-    if config.checkpoint is None:
-        raise InputError("this task needs checkpoint=<run directory>")
-    opened = open_run(config.checkpoint)
+    opened = open_run(required(config.checkpoint, "checkpoint=<run directory>"))
     run.dataset(opened.data.name, opened.data.checksums)
     of, data = opened.config, opened.data
     if isinstance(data, NodeData):

@@ -127,10 +127,12 @@ def split_by_class(
         seed: of the draw.
 
     Raises:
-        InputError: a class has fewer than 51 nodes.
+        InputError: a class has fewer than 51 nodes, or no node has a label.
 
     Source: Shchur et al. 2018, Pitfalls of Graph Neural Network Evaluation, Section 3.
     """
+    if labels.max(initial=-1) < 0:
+        raise InputError("no node has a label")
     order = np.random.default_rng(seed).permutation(len(labels))
     train, valid, test = [], [], []
     for kind in range(int(labels.max()) + 1):

@@ -40,7 +40,7 @@ class DatasetConfig:
         labelled: of digits: labels of each class.
         neighbours: of digits: neighbours that each is joined to.
         split: where none is published: seed of the split; null takes the run's seed.
-        feature_noise: share of the words that move (Cora, Citeseer), or deviation of the noise on the pixels (digits).
+        feature_noise: share of the words that move, where features are words, or deviation of the noise on the pixels (digits).
         edge_noise: share of the edges that are rewired.
     """
 

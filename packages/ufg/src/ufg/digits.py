@@ -17,7 +17,11 @@ LABELLED, VALIDATION = 5, 300
 
 
 def digits_graph(
-    neighbours: int = 10, labelled: int = LABELLED, noise: float = 0.0, seed: int = 0
+    neighbours: int = 10,
+    labelled: int = LABELLED,
+    noise: float = 0.0,
+    seed: int = 0,
+    split: int | None = None,
 ) -> NodeData:
     """A node for each digit, with its 64 pixels, and an edge to those that are nearest to it or that it is nearest to.
 
@@ -26,6 +30,7 @@ def digits_graph(
         labelled: digits of each class to train on.
         noise: standard deviation of Gaussian noise on the pixels, whose range is [0, 1]; the graph is made before.
         seed: of the split and the noise.
+        split: seed of the split alone; None takes the same for both.
 
     Raises:
         InputError: a number does not fit.
@@ -39,7 +44,7 @@ def digits_graph(
     near = kneighbors_graph(pixels, neighbours).tocoo()
     edges = np.unique(np.sort(np.stack([near.row, near.col], 1), 1), axis=0).astype(np.int64)
     draw = np.random.default_rng(seed)
-    order = draw.permutation(len(labels))
+    order = (draw if split is None else np.random.default_rng(split)).permutation(len(labels))
     train = np.concatenate([order[labels[order] == digit][:labelled] for digit in range(10)])
     rest = order[~np.isin(order, train)]
     if len(rest) < 2 * VALIDATION:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +57,8 @@ class GraphData:
     @property
     def fingerprint(self) -> str:
         """A digest of all of it."""
-        arrays = (self.sizes, self.edges, self.targets, self.features)
+        arrays: list[NDArray[Any]] = [self.sizes, self.edges, self.targets, self.features]
+        arrays += [more for more in (self.weight, self.counts) if more is not None]
         return fingerprint(name=self.name, data=[sha256(array.tobytes()).hexdigest() for array in arrays])
 
     def operator(self, lambda_max: LambdaMax = "lanczos") -> GraphOperator:

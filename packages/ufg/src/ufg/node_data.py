@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from typing import Any
 
 import numpy as np
 import torch
@@ -69,7 +70,10 @@ class NodeData:
     @property
     def fingerprint(self) -> str:
         """A digest of all of it, so that no checkpoint is taken for another graph's."""
-        arrays = (self.edges, self.labels, self.train, self.features.indices, self.features.data)
+        features = (self.features.indptr, self.features.indices, self.features.data)
+        arrays: list[NDArray[Any]] = [self.edges, self.labels, self.train, self.valid, self.test, *features]
+        if self.weight is not None:
+            arrays.append(self.weight)
         return fingerprint(name=self.name, data=[sha256(array.tobytes()).hexdigest() for array in arrays])
 
     def operator(self, lambda_max: LambdaMax = "bound", dtype: torch.dtype = torch.float32) -> GraphOperator:
@@ -91,9 +95,13 @@ class NodeData:
             seed: of the draw.
 
         Raises:
-            InputError: the rate is not in [0, 1].
+            InputError: the rate is not in [0, 1], or a feature is not binary.
         """
         _require_share("noise rate", rate)
+        if (self.features.data != 1).any():
+            raise InputError(
+                f"{self.name}: noise moves words, and its features are other numbers than 0 and 1"
+            )
         draw = np.random.default_rng(seed)
         rows, columns = self.features.nonzero()
         moved = draw.random(len(rows)) < rate
@@ -110,9 +118,11 @@ class NodeData:
             seed: of the draw.
 
         Raises:
-            InputError: the rate is not in [0, 1].
+            InputError: the rate is not in [0, 1], or edges have weights.
         """
         _require_share("noise rate", rate)
+        if self.weight is not None:
+            raise InputError(f"{self.name}: its edges have weights, and a random edge has none")
         draw = np.random.default_rng(seed)
         kept = self.edges[draw.random(len(self.edges)) >= rate]
         wanted = len(self.edges) - len(kept)
@@ -123,9 +133,7 @@ class NodeData:
             if u != v and (u, v) not in known:
                 known.add((u, v))
                 added.append((u, v))
-        return replace(
-            self, edges=np.concatenate([kept, np.array(added, np.int64).reshape(-1, 2)]), weight=None
-        )
+        return replace(self, edges=np.concatenate([kept, np.array(added, np.int64).reshape(-1, 2)]))
 
 
 def _require_share(what: str, value: float) -> None:

@@ -48,7 +48,7 @@ def build_nodes(options: DatasetConfig, seed: int) -> NodeData:
         DataError: its files are missing or wrong.
     """
     if options.name == "digits":
-        data = digits_graph(options.neighbours, options.labelled, options.feature_noise, seed)
+        data = digits_graph(options.neighbours, options.labelled, options.feature_noise, seed, options.split)
     elif options.name in PLANETOID:
         data = PLANETOID[options.name].load()
         if options.feature_noise:
@@ -80,9 +80,13 @@ def build_graphs(options: DatasetConfig, seed: int) -> tuple[GraphData, GraphSpl
         seed: of the split, where the options name none.
 
     Raises:
-        InputError: no set of graphs is called so.
+        InputError: no set of graphs is called so, or the options ask for noise.
         DataError: its files are missing or wrong.
     """
+    if options.feature_noise or options.edge_noise:
+        raise InputError(
+            "dataset.feature_noise and dataset.edge_noise are of one graph, not of a set of graphs"
+        )
     if options.name in TU:
         data = TU[options.name].load()
     elif options.name in ("qm7", "qm7_published"):

@@ -82,6 +82,8 @@ def frame(config: Config, run: Run) -> Results:
 
 def denoising(config: Config, run: Run, data: NodeData) -> dict[str, float]:
     """Gains in dB of framelets and of a smoother over the noise that the options name, with figures."""
+    if not config.signal.noise:
+        raise InputError("signal.noise is empty: there is nothing to denoise")
     op = data.operator(scaling(config.dataset))
     transform = build_transform(config.signal.transform)
     clean = torch.from_numpy(data.features.toarray()).float()

@@ -27,6 +27,8 @@ def noise(config: Config, run: Run) -> Results:
     study = config.study
     if study.noise not in NOISES:
         raise InputError(f"study.noise={study.noise!r} is unknown: one of {', '.join(NOISES)}")
+    if not study.rates:
+        raise InputError("study.rates is empty: nothing to try")
     load_nodes(config, run)
     rows: list[dict[str, Any]] = []
     for rate in study.rates:
