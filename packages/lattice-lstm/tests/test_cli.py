@@ -42,6 +42,8 @@ def test_the_main_job_sets_characters_lattice_and_dictionary_side_by_side(tmp_pa
     for tagger in ways.split():
         assert 0 <= metrics[f"{tagger}/f1"] <= 1
     assert metrics["dictionary/words"] > 0 and metrics["test/f1"] == metrics["lattice/f1"]
+    title = f"test split; the dictionary has {metrics['dictionary/words']:.0f} of its names"
+    assert title in " ".join(done.out.split())
     figures = {path.stem for path in (tmp_path / "run" / "figures").glob("*.png")}
     assert figures == {"training", "length", "f1", "gates"}
     assert "<table>" in (tmp_path / "run" / "explanation.html").read_text(encoding="utf-8")
@@ -81,11 +83,20 @@ def test_a_sentence_and_a_file_are_tagged_with_a_dictionary_of_ones_own(
     one = lattice_lstm(tmp_path, *ask, "predict.text='据甲乙丙丁报道'", "hydra.run.dir=one")
     assert one.code == 0, one.err
     assert "<th>甲乙丙丁</th>" in (tmp_path / "one" / "explanation.html").read_text(encoding="utf-8")
-    (tmp_path / "texts.txt").write_text("六月\n\n据甲乙丙丁报道\n", encoding="utf-8")
+    (tmp_path / "texts.txt").write_text("据甲乙丙丁报道\n\n据甲乙丙丁报道\n", encoding="utf-8-sig")
     file = lattice_lstm(tmp_path, *ask, "predict.file=texts.txt", "hydra.run.dir=file")
     assert file.code == 0, file.err
     lines = (tmp_path / "file" / "entities.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 3 and json.loads(lines[1]) == []
+    assert lines[0] == lines[2]  # the mark that begins the file is none of its characters
+
+
+@pytest.mark.parametrize("task", ["compare", "train"])
+def test_nothing_is_trained_where_there_is_nothing_to_measure_on(tmp_path: Path, task: str) -> None:
+    (tmp_path / "train.txt").write_text("南 B-LOC\n京 I-LOC\n\n我 O\n", encoding="utf-8")
+    done = lattice_lstm(tmp_path, f"task={task}", "dataset=file", "dataset.train=train.txt")
+    assert done.code == 2
+    assert "no test sentences" in done.err
 
 
 def test_every_preset_is_one_that_the_command_reads() -> None:
@@ -100,6 +111,9 @@ def test_every_preset_is_one_that_the_command_reads() -> None:
         (["dataset.name=resum"], "resume"),
         (["dataset.nam=resume"], "name"),
         (["dataset=file", "dataset.train=nowhere.txt"], "nowhere.txt"),
+        (["dataset=file"], "dataset.train=<file>"),
+        (["dataset.valid=nowhere.txt"], "dataset.valid"),
+        (["dataset.kind=ne"], "Weibo"),
         (["lexicon.source=nowhere.txt"], "nowhere.txt"),
         (["lexicon.share=2"], "between 0 and 1"),
         (["dataset.sentences=1"], "10 or more"),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from codecs import BOM_UTF8
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from offprints.user_errors import required
 from lattice_lstm import figures
 from lattice_lstm.building import TaggerOptions
 from lattice_lstm.config import Config
-from lattice_lstm.corpus import Corpus, entity_counts
+from lattice_lstm.corpus import Corpus, Sentence, entity_counts
 from lattice_lstm.lexicon import Lexicon
 from lattice_lstm.page import explanation_page
 from lattice_lstm.runs import (
@@ -48,6 +49,7 @@ def compare(config: Config, run: Run) -> Results:
     """Train on characters and on a lattice that lacks every second name, and give it a dictionary of these afterwards."""
     corpus, lexicon = _corpus(config, run), _lexicon(config, run)
     split = config.evaluation.split
+    sentences = _to_measure_on(corpus, split)
     missing = every_second_name(corpus, config.seed)
     new = [name for name in new_names(corpus, split) if name in missing]
     known = lexicon.without(sorted(missing))
@@ -62,8 +64,8 @@ def compare(config: Config, run: Run) -> Results:
     for name, (options, words) in variants.items():
         tagger, outcome = _fit(options, words, corpus, config, run, name, log=name == "lattice")
         taggers[name], histories[name] = tagger, outcome.history
-        rows[name] = tagger.evaluate(corpus.split(split))
-    lattice, sentences = taggers["lattice"], corpus.split(split)
+        rows[name] = tagger.evaluate(sentences)
+    lattice = taggers["lattice"]
     given = lattice.with_words(new)
     rows["lattice, dictionary given"] = given.evaluate(sentences)
     rows["lattice, dictionary with types"] = with_types(lattice, new, sentences).evaluate(sentences)
@@ -81,16 +83,15 @@ def compare(config: Config, run: Run) -> Results:
     )
     run.figure(
         "f1",
-        bars({name: one.strict.f1 for name, one in rows.items()}, "test F1, strict"),
-        "Test F1 of each tagger",
+        bars({name: one.strict.f1 for name, one in rows.items()}, f"{split} F1, strict"),
+        f"Strict F1 of each tagger on the {split} split",
     )
-    longest = max(sentences[:50], key=lambda one: len(one.spans))
-    _explain(given, longest.text, run)
+    _explain(given, _fullest(sentences).text, run)
     table = [[name, *(one.metrics()[key] for key in _SHOWN)] for name, one in rows.items()]
     columns = ["tagger", "F1 (strict)", "precision", "recall", "F1 (compat)"]
     show(
         pd.DataFrame(table, columns=columns),
-        f"{corpus.name}: {split} split, none of its names is in train",
+        f"{corpus.name}: {split} split; the dictionary has {len(new)} of its names",
     )
     metrics = {f"{split}/{name}": value for name, value in rows["lattice"].metrics().items()}
     for name, one in rows.items():
@@ -104,6 +105,7 @@ def train(config: Config, run: Run) -> Results:
     """Train one tagger, choose the epoch on the validation split, and measure once."""
     corpus, lexicon = _corpus(config, run), _lexicon(config, run)
     split = config.evaluation.split
+    sentences = _to_measure_on(corpus, split)
     new = new_names(corpus, split) if config.evaluation.new_words else []
     if new and not config.model.looks_words_up:
         raise InputError(
@@ -112,7 +114,6 @@ def train(config: Config, run: Run) -> Results:
     tagger, outcome = _fit(
         config.model, lexicon.without(new) if new else lexicon, corpus, config, run, "training"
     )
-    sentences = corpus.split(split)
     scores = score_tags(sentences, tagger.predict_tags(sentences), lexicon)
     metrics = {f"{split}/{name}": value for name, value in scores.metrics().items()}
     metrics |= {f"valid/{name}": value for name, value in outcome.best.items()}
@@ -134,8 +135,8 @@ def train(config: Config, run: Run) -> Results:
             figures.by_length({config.model.encoder: scores.by_length}),
             "F1 by the length of the sentence",
         )
-    if config.model.encoder == "lattice" and sentences:
-        _explain(tagger, max(sentences[:50], key=lambda one: len(one.spans)).text, run)
+    if config.model.encoder == "lattice":
+        _explain(tagger, _fullest(sentences).text, run)
     details = {"best_epoch": outcome.best_epoch, "epochs": outcome.epochs, "history": outcome.history}
     return Results(metrics, details)
 
@@ -144,9 +145,10 @@ def evaluate(config: Config, run: Run) -> Results:
     """Measure a trained tagger (checkpoint=RUN) on a split."""
     tagger = open_tagger(required(config.checkpoint, "checkpoint=<run directory>"), run.fabric.device)
     corpus, split = _corpus(config, run), config.evaluation.split
-    scores = tagger.evaluate(corpus.split(split))
+    sentences = _to_measure_on(corpus, split)
+    scores = tagger.evaluate(sentences)
     show(scores.table(), f"{corpus.name}: {split} split")
-    metrics = scores.metrics() | calibration_errors(tagger, corpus.split(split))
+    metrics = scores.metrics() | calibration_errors(tagger, sentences)
     return Results({f"{split}/{name}": value for name, value in metrics.items()})
 
 
@@ -230,6 +232,25 @@ def _corpus(config: Config, run: Run) -> Corpus:
     return corpus
 
 
+def _to_measure_on(corpus: Corpus, split: str) -> tuple[Sentence, ...]:
+    """The sentences of a split.
+
+    Raises:
+        InputError: there are none, whose F1 of 0 would be taken for a tagger's.
+    """
+    found = corpus.split(split)
+    if not found:
+        raise InputError(
+            f"{corpus.name} has no {split} sentences to measure on: give dataset.{split}=<file>, or another evaluation.split"
+        )
+    return found
+
+
+def _fullest(sentences: Sequence[Sentence]) -> Sentence:
+    """Of the first sentences that with the most entities: one to explain."""
+    return max(sentences[:50], key=lambda one: len(one.spans))
+
+
 def _lexicon(config: Config, run: Run) -> Lexicon:
     found = build_lexicon(config.lexicon, config.seed)
     if found.checksum:
@@ -302,7 +323,7 @@ def _lines(path: Path) -> Iterator[str]:
         raise MissingFile(f"no file {path}")
     with path.open("rb") as stream:
         for number, raw in enumerate(stream, 1):
-            yield _decoded(raw, path, number)
+            yield _decoded(raw.removeprefix(BOM_UTF8) if number == 1 else raw, path, number)
 
 
 def _decoded(raw: bytes, path: Path, number: int) -> str:

@@ -88,7 +88,7 @@ class PredictConfig:
 
     Attributes:
         text: a sentence.
-        file: UTF-8, a sentence a line; entities go to entities.jsonl, a line for each.
+        file: UTF-8, a sentence a line, in place of `text`; entities go to entities.jsonl, a line for each.
         dictionary: file of entities that the tagger shall look out for; see lexicon.source for its forms.
         dictionary_type: the type of all of them; null does not say.
         explain: of `text`, write which words the lattice read to explanation.html, and draw them.

@@ -81,7 +81,7 @@ class LinearChainCRF(nn.Module):
             () of the emissions' type.
 
         Raises:
-            InputError: constrained, and a sentence's own tags are ill-formed.
+            InputError: constrained, and a sentence's own tags are ill-formed; on a GPU, which is not waited for, the loss is infinite.
         """
         loss = negative_log_likelihood(emissions, *self.scores(self.constrained), tags, offsets)
         if self.constrained and not emissions.is_cuda and bool(torch.isinf(loss)):

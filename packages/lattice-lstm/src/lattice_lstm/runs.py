@@ -36,9 +36,20 @@ def build_corpus(options: DatasetConfig, seed: int = 0) -> Corpus:
         seed: of the embedded sentences.
 
     Raises:
-        InputError: there is no such data set, or a file is wrong.
+        InputError: there is no such data set, a file is wrong, or an option is not one of this data set.
     """
-    if options.train is not None or options.test is not None:
+    own = options.train is not None or options.test is not None
+    if options.valid is not None and not own:
+        raise InputError(
+            "dataset.valid stands beside dataset.train=<file> or dataset.test=<file>, and neither is given"
+        )
+    if options.name == "file" and not own:
+        raise InputError("dataset=file needs dataset.train=<file>, dataset.test=<file> or both")
+    if options.kind != "all" and (own or options.name == "synthetic"):
+        raise InputError(
+            f"dataset.kind={options.kind} is of Weibo: other sentences have no named and nominal entities"
+        )
+    if own:
         return _own_files(options)
     if options.name == "synthetic":
         if options.sentences < 10:
