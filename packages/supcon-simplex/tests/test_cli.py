@@ -109,6 +109,10 @@ def test_a_trained_run_predicts_rows_of_a_file(trained: Path, tmp_path: Path) ->
     done = supcon(tmp_path, *ask, f"predict.rows='{tmp_path / 'rows.npz'}'", "hydra.run.dir=other")
     assert done.code == 2
     assert "trained on rows of shape (64,)" in done.err
+    np.savez(tmp_path / "rows.npz", x=np.full((2, 64), np.nan))
+    done = supcon(tmp_path, *ask, f"predict.rows='{tmp_path / 'rows.npz'}'", "hydra.run.dir=none")
+    assert done.code == 2
+    assert "row 0 holds a number that is not finite" in done.err
 
 
 def test_a_run_that_is_stopped_and_resumed_has_the_numbers_of_an_unbroken_one(
@@ -142,6 +146,13 @@ def test_a_run_that_is_stopped_and_resumed_has_the_numbers_of_an_unbroken_one(
     resumed = supcon(tmp_path, "resume=run")
     assert resumed.code == 0, resumed.err
     np.testing.assert_equal(metrics_of(tmp_path / "run"), metrics_of(compared))
+
+
+def test_the_caption_of_time_to_fit_says_which_labels_are_noisy(tmp_path: Path) -> None:
+    done = supcon(tmp_path, "task=timetofit", *TINY, "grid.noise=uniform", "hydra.run.dir=run")
+    assert done.code == 0, done.err
+    drawn = (tmp_path / "run" / "figures" / "timetofit_uniform.png").read_bytes()
+    assert b"by the share of labels that were drawn afresh" in drawn
 
 
 def test_rows_of_your_own_are_trained_on(tmp_path: Path) -> None:

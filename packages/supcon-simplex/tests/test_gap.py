@@ -58,7 +58,8 @@ def test_batches_of_unequal_size_have_bounds_of_their_own() -> None:
     ("loss", "labels", "message"),
     [
         (torch.ones(3), torch.tensor([0, 1, 1]), "mean over a batch"),
-        (torch.ones(()), torch.tensor([0, 3]), "from 0 to 2, got 3"),
+        (torch.ones(()), torch.tensor([0, 3]), "from 0 to 2, got 0 to 3"),
+        (torch.ones(()), torch.tensor([-1, 1]), "from 0 to 2, got -1 to 1"),
         (torch.ones(()), torch.tensor([0.0, 1.0]), "integers"),
         (torch.ones(()), torch.tensor([0]), "at least 2"),
     ],

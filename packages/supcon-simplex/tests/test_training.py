@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -191,8 +192,24 @@ def test_a_classifier_of_your_own_arrays_predicts_their_labels() -> None:
     assert np.linalg.norm(z, axis=1) == pytest.approx(1, abs=1e-5)
     assert 0 < model.gap_ < rows[0]["train/gap"]
     assert model.report_.simplex_distance < 1
-    with pytest.raises(InputError, match="64 in axis 1"):
-        model.predict(found.test.inputs[:, :10])
+    few, known = found.test.inputs[:3].astype(np.float32), names[found.test.labels[:3]]
+    for call, message in (
+        (lambda: model.predict(few[:, :10]), r"fit had \(64,\)"),
+        (lambda: model.predict(np.where(few == 0, np.nan, few)), "not finite"),
+        (lambda: model.score(few, known[:2]), "3 rows, but 2 labels"),
+        (lambda: model.score(few, known[:, None]), r"labels of shape \(3, 1\)"),
+        (lambda: model.score(few[:0], known[:0]), "no rows"),
+    ):
+        with pytest.raises(InputError, match=message):
+            call()
+
+
+def test_a_classifier_of_images_takes_images_of_their_size_alone() -> None:
+    images = np.random.default_rng(0).random((8, 1, 4, 6), np.float32)
+    model = SupConClassifier("ce", steps=1, widths=(4,), features=4, batch_size=4).fit(images, [0, 1] * 4)
+    assert len(model.predict(images)) == 8
+    with pytest.raises(InputError, match=r"fit had \(1, 4, 6\)"):
+        model.predict(images[..., :5])
 
 
 @pytest.mark.parametrize(
@@ -201,16 +218,19 @@ def test_a_classifier_of_your_own_arrays_predicts_their_labels() -> None:
         (np.zeros((4, 2)), [1, 1, 1, 1], "two classes"),
         (np.full((4, 2), np.nan), [0, 1, 0, 1], "not finite"),
         (np.zeros((4, 2)), [0, 1, 0], "4 rows, but 3 labels"),
+        (np.zeros((4, 2)), [[0], [1], [0], [1]], "labels of shape"),
         (np.zeros((4, 2, 2)), [0, 1, 0, 1], "vectors are"),
     ],
 )
 def test_arrays_that_no_classifier_can_be_fitted_on_are_refused(
-    x: np.ndarray, y: list[int], message: str
+    x: np.ndarray, y: list[Any], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
         SupConClassifier(steps=1).fit(x, y)
     with pytest.raises(InputError, match="call fit first"):
         SupConClassifier().predict(x)
+    with pytest.raises(InputError, match="steps=0"):
+        SupConClassifier(steps=0).fit(x, y)
 
 
 def test_a_monitor_gives_the_gap_of_ones_own_loop() -> None:

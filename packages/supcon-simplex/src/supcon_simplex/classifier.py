@@ -21,7 +21,7 @@ from offprints.errors import InputError
 from supcon_simplex.collapse import CollapseMetrics
 from supcon_simplex.geometry import CollapseReport
 from supcon_simplex.heads import build_head
-from supcon_simplex.labelled import LabelledData, Standard
+from supcon_simplex.labelled import LabelledData, Standard, require_finite
 from supcon_simplex.networks import Encoder, build_encoder
 from supcon_simplex.probe import ProbeOptions, linear_probe
 from supcon_simplex.training import Trainer, TrainingOptions, embed
@@ -36,7 +36,7 @@ class SupConClassifier:
         features: numbers of a feature vector.
         widths: of the hidden layers.
         temperature: of "sc".
-        steps: batches.
+        steps: batches; of more than ten a multiple of ten, rounded up.
         batch_size: rows of each, drawn with replacement.
         learning_rate: of SGD at its start.
         probe: how the classifier of "sc" is trained.
@@ -88,12 +88,15 @@ class SupConClassifier:
             InputError: shapes do not fit, a number is not finite, there is one class only, or an option has no such value.
             DivergedError: training left the finite numbers.
         """
-        rows = np.asarray(x, dtype=np.float32)
-        self.classes_, labels = np.unique(np.asarray(y), return_inverse=True)
+        if self.steps < 1:
+            raise InputError(f"steps={self.steps} has to be 1 or more")
+        rows, given = np.asarray(x, dtype=np.float32), np.asarray(y)
+        _require_row(given, len(rows))
+        self.classes_, labels = np.unique(given, return_inverse=True)
         if len(self.classes_) < 2:
             raise InputError("all labels are the same: two classes are the least")
         data = LabelledData(rows, labels.astype(np.int64), tuple(str(name) for name in self.classes_))
-        self._standard = Standard.of(data)
+        self._standard, self._shape = Standard.of(data), rows.shape[1:]
         inputs, classes = data.tensors(self._standard)
         torch.manual_seed(self.seed)
         encoder = build_encoder(self.network, rows.shape[1:], features=self.features, widths=self.widths)
@@ -130,7 +133,7 @@ class SupConClassifier:
             x: (n, ...) like the rows of `fit`.
 
         Raises:
-            InputError: not fitted yet, or rows of another shape.
+            InputError: not fitted yet, rows of another shape, or a number that is not finite.
         """
         return np.asarray(self._of(x).cpu().numpy(), dtype=np.float32)
 
@@ -145,20 +148,37 @@ class SupConClassifier:
         return found
 
     def score(self, x: NDArray[Any], y: Sequence[Any] | NDArray[Any]) -> float:
-        """Accuracy on rows whose labels are known."""
-        return float((self.predict(x) == np.asarray(y)).mean())
+        """Accuracy on rows whose labels are known.
+
+        Args:
+            x: (n, ...) like the rows of `fit`.
+            y: (n,) labels.
+
+        Raises:
+            InputError: as `transform`, or there is another number of labels, or none.
+        """
+        found, known = self.predict(x), np.asarray(y)
+        _require_row(known, len(found))
+        if not len(known):
+            raise InputError("there are no rows to score")
+        return float((found == known).mean())
 
     def _of(self, x: NDArray[Any]) -> Tensor:
         if not hasattr(self, "encoder_"):
             raise InputError("this classifier is not fitted yet: call fit first")
         rows = np.asarray(x, dtype=np.float32)
-        expected = self._standard.mean.shape[:1]
-        if rows.ndim not in (2, 4) or rows.shape[1:2] != expected:
-            raise InputError(
-                f"rows of shape {rows.shape} do not look like those of fit, which have {expected[0]} in axis 1"
-            )
+        if rows.shape[1:] != self._shape:
+            raise InputError(f"rows have shape {rows.shape[1:]}, but those of fit had {self._shape}")
+        require_finite(rows)
         return self._features(self._standard.apply(rows).to(next(self.encoder_.parameters()).device))
 
     def _features(self, inputs: Tensor) -> Tensor:
         with torch.no_grad():
             return self._head.seen(embed(self.encoder_, inputs.to(next(self.encoder_.parameters()).device)))
+
+
+def _require_row(labels: NDArray[Any], rows: int) -> None:
+    """Refuse labels that are not one for each row: numpy would compare a column of them with every row."""
+    if labels.shape != (rows,):
+        told = f"{len(labels)} labels" if labels.ndim == 1 else f"labels of shape {labels.shape}"
+        raise InputError(f"{rows} rows, but {told}: one for each is needed")

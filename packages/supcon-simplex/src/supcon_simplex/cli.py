@@ -33,6 +33,12 @@ SHOWN = {
     "train/cosine_across_means": "cosine of means",
     "train/cosine_to_mean": "cosine to own mean",
 }
+_NOISY = {
+    "flip": "were flipped",
+    "uniform": "were drawn afresh",
+    "pair": "were moved to the next class",
+}
+_COSINES = "Cosines between class means, between weights (of SC: class means), and of rows to their class mean, beside the simplex's"
 
 
 def compare(config: Config, run: Run) -> Results:
@@ -51,10 +57,7 @@ def compare(config: Config, run: Run) -> Results:
         metrics |= {f"{head}/{name}": value for name, value in found.metrics.items()}
     show(_table(rows), f"{prepared.splits.name}: {len(prepared.splits.train)} training rows")
     _draw(config, run, reports, histories)
-    if config.grid.seeds:
-        times = _times(config, run, prepared)
-        metrics |= times.metrics()
-    return Results(metrics)
+    return Results(metrics | _times(config, run, prepared).metrics())
 
 
 def train(config: Config, run: Run) -> Results:
@@ -87,7 +90,7 @@ def evaluate(config: Config, run: Run) -> Results:
     run.figure(
         "cosines",
         figures.cosine_boxes({opened.config.model.head: found.report}, config.figures.angular),
-        "Cosines between class means, between weights, and of rows to their class mean, beside the simplex's",
+        _COSINES,
     )
     return Results(found.metrics)
 
@@ -201,7 +204,7 @@ def _times(config: Config, run: Run, prepared: Prepared) -> FitTimes:
     run.figure(
         f"timetofit_{config.grid.noise}",
         figures.fit_times(times),
-        f"Steps until no training row is wrong, by the share of labels that are wrong ({config.grid.noise})",
+        f"Steps until no training row is wrong, by the share of labels that {_NOISY[config.grid.noise]}",
     )
     return times
 
@@ -215,7 +218,7 @@ def _draw(
     run.figure(
         "cosines",
         figures.cosine_boxes(reports, config.figures.angular),
-        "Cosines between class means, between weights, and of rows to their class mean, beside the simplex's",
+        _COSINES,
     )
     run.figure("class_cosines", figures.class_cosines(reports), "Cosines of all pairs of class means")
     for name, caption in (

@@ -39,7 +39,7 @@ class ModelConfig:
         head: ce, ce_sphere, ce_norm, ce_fixed or sc.
         network: mlp, cnn (28 x 28), cnn13 or resnet18 (32 x 32).
         features: numbers of a feature vector.
-        widths: of the hidden layers of mlp, or of the three stages of cnn.
+        widths: of the hidden layers of mlp, or of the three stages of cnn, which has [16, 32, 64] unless there are three.
         batch_norm: in mlp and cnn.
         final_relu: end with ReLU and pooling, as the paper's network; no two class means can then have a negative cosine.
         projection: width of a projection head between encoder and loss; 0, as in the paper, for none.

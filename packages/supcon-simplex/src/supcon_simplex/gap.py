@@ -77,9 +77,12 @@ class GapMeter:
             raise InputError(
                 f"labels must be (B,) integers with B at least 2, got {tuple(labels.shape)} {labels.dtype}"
             )
-        count = torch.bincount(labels.detach().cpu(), minlength=classes)
-        if len(count) > classes:
-            raise InputError(f"labels must be from 0 to {classes - 1}, got {int(labels.max())}")
+        host = labels.detach().cpu()
+        if int(host.min()) < 0 or int(host.max()) >= classes:
+            raise InputError(
+                f"labels must be from 0 to {classes - 1}, got {int(host.min())} to {int(host.max())}"
+            )
+        count = torch.bincount(host, minlength=classes)
         self._losses.append(loss.detach().reshape(()))
         self._counts.append(count)
 

@@ -36,7 +36,7 @@ class LossGap(NamedTuple):
     Attributes:
         loss: measured.
         bound: the theorem's, for these norms.
-        gap: loss - bound, 0 or more.
+        gap: loss - bound; 0 or more, but for the error of SC's estimate.
     """
 
     loss: float

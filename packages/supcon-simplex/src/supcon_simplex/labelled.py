@@ -45,9 +45,7 @@ class LabelledData:
             raise InputError(
                 f"labels lie in [{self.labels.min()}, {self.labels.max()}], but there are {self.num_classes} classes"
             )
-        if np.issubdtype(self.inputs.dtype, np.floating) and not np.isfinite(self.inputs).all():
-            bad = np.flatnonzero(~np.isfinite(self.inputs).reshape(len(self.inputs), -1).all(1))
-            raise InputError(f"row {bad[0]} holds a number that is not finite, and {len(bad) - 1} more do")
+        require_finite(self.inputs)
 
     @property
     def num_classes(self) -> int:
@@ -117,6 +115,17 @@ class LabelledData:
             dtype: of the inputs.
         """
         return standard.apply(self.inputs, dtype), torch.from_numpy(self.labels)
+
+
+def require_finite(rows: NDArray[Any]) -> None:
+    """Refuse rows, (N, ...), of which one holds a number that is not finite.
+
+    Raises:
+        InputError: names the first of them.
+    """
+    if np.issubdtype(rows.dtype, np.floating) and not np.isfinite(rows).all():
+        bad = np.flatnonzero(~np.isfinite(rows).reshape(len(rows), -1).all(1))
+        raise InputError(f"row {bad[0]} holds a number that is not finite, and {len(bad) - 1} more do")
 
 
 @dataclass(frozen=True)

@@ -104,10 +104,10 @@ class Monitor:
             bias: (K,) of it.
 
         Returns:
-            loss, and for balanced use bound and gap; then the metrics of collapse that there are.
+            loss, and for balanced use bound and gap; then the metrics of collapse that there are: none where a class has no row.
 
         Raises:
-            InputError: nothing has been seen; a class has no row.
+            InputError: nothing has been seen, or weight or bias are of another shape.
         """
         if self._collapse is None or self._loss is None:
             raise InputError("no batch has been seen since the last look: call update first")

@@ -77,7 +77,7 @@ def build_encoder(
         network: "mlp" takes vectors or images; "cnn" (for 28 x 28), "cnn13" and "resnet18" (for 32 x 32) take images.
         shape: of one input: (D,) or (C, H, W).
         features: of the encoder.
-        widths: of the hidden layers of "mlp"; of the three stages of "cnn", whose default is (16, 32, 64).
+        widths: of the hidden layers of "mlp"; of the three stages of "cnn", which has (16, 32, 64) unless there are three.
         batch_norm: batch normalisation in "mlp" and "cnn"; the other two always have it.
         final_relu: see `Encoder`; features are then those of the trunk.
         projection: see `Encoder`.

@@ -18,7 +18,7 @@ from supcon_simplex.config import Config, DatasetConfig, ModelConfig
 from supcon_simplex.datasets import load
 from supcon_simplex.geometry import CollapseReport
 from supcon_simplex.heads import Head, build_head
-from supcon_simplex.labelled import DataSplits, LabelledData, Standard
+from supcon_simplex.labelled import DataSplits, LabelledData, Standard, require_finite
 from supcon_simplex.networks import Encoder, build_encoder
 from supcon_simplex.noise import add_noise
 from supcon_simplex.probe import ProbeOptions, accuracy, class_means, linear_probe, nearest_mean_accuracy
@@ -226,6 +226,7 @@ class OpenedRun:
             raise InputError(
                 f"rows have shape {rows.shape[1:]}, but the run was trained on rows of shape {expected}"
             )
+        require_finite(rows)
         with torch.no_grad():
             features = self.head.seen(embed(self.encoder, self.prepared.standard.apply(rows)))
             weight = self.head.weight
