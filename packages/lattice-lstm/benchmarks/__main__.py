@@ -2,13 +2,14 @@
 
     nox -s "bench(lattice-lstm)"                       the table of docs/benchmarks.md
     nox -s "bench(lattice-lstm)" -- --rounds 5         quicker and noisier
-    nox -s "bench(lattice-lstm)" -- --only decode      a part: train, decode, latency, lexicon
+    nox -s "bench(lattice-lstm)" -- --only decode      a part: train, decode, latency, lexicon; the other parts of results.json stay
 
 Every time is the median of rounds in which ours and its peer take turns. The sentences are Resume's where $OFFPRINTS_DATA has it, else the
-embedded ones; words are jieba's; vectors have 50 numbers and states 100 in each direction, as in the paper. Training is forward, CRF, backward and
-update of one batch, decoding is matching, forward and Viterbi, latency one sentence of 30 characters, and `train length` and `decode length`
-batches of 32 sentences of one length. `lexicon` loads a list of words from a file and matches all sentences. `sentences_per_second` is ours;
-`bound_share` the share reached of what a product of matrices alone would take for the same arithmetic.
+embedded ones; words are jieba's; vectors have 50 numbers and states 100 in each direction, as in the paper. Training is forward, CRF,
+backward and update of one batch, and decoding is matching, forward and Viterbi; `decode length` is of eight sentences of one length.
+Latency is that of one sentence of 10, 30 or 100 characters: ours from text to entities with their probabilities, the peer's without the
+matching. `lexicon` loads a list of words from a file and matches all sentences. `sentences_per_second` is ours; `bound_share` the share
+reached of what a product of matrices alone would take for the same arithmetic.
 """
 
 from __future__ import annotations
@@ -181,7 +182,7 @@ def decode(options: argparse.Namespace) -> Iterator[Entry]:
 
 
 def latency(options: argparse.Namespace) -> Iterator[Entry]:
-    """Entities of one sentence of 30 characters, from text."""
+    """One sentence of 10, 30 and 100 characters."""
     s = Setting()
     torch.set_num_threads(1)
     for length in (10, 30, 100):
