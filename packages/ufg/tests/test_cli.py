@@ -102,6 +102,13 @@ def test_noise_on_the_features_costs_accuracy(tmp_path: Path) -> None:
     assert figures_of(tmp_path / "run") == {"noise"}
 
 
+def test_a_rate_of_noise_that_does_not_fit_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    done = ufg(tmp_path, "task=noise", "study.noise=edges", "study.rates=[0,2]", *STUDY, "hydra.run.dir=run")
+    assert done.code == 2
+    assert "noise rate 2" in done.err
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
 def test_sensitivity_changes_one_option_after_the_other(tmp_path: Path) -> None:
     tried = ["study.levels=[1,2]", "study.scale=[]", "study.terms=[2,4]", "study.sigma=[0,1,50]"]
     done = ufg(tmp_path, "task=sensitivity", *tried, *STUDY, "hydra.run.dir=run")

@@ -30,12 +30,16 @@ def noise(config: Config, run: Run) -> Results:
     if not study.rates:
         raise InputError("study.rates is empty: nothing to try")
     load_nodes(config, run)
+    datasets = [
+        replace(config.dataset, feature_noise=rate)
+        if study.noise == "features"
+        else replace(config.dataset, edge_noise=rate)
+        for rate in study.rates
+    ]
+    for dataset in datasets:  # a rate that does not fit is refused before anything is trained
+        build_nodes(dataset, config.seed)
     rows: list[dict[str, Any]] = []
-    for rate in study.rates:
-        if study.noise == "features":
-            dataset = replace(config.dataset, feature_noise=rate)
-        else:
-            dataset = replace(config.dataset, edge_noise=rate)
+    for rate, dataset in zip(study.rates, datasets, strict=True):
         noisy = replace(config, dataset=dataset)
         for name, model in compared(config.model).items():
             title = f"{name}, {study.noise} {rate:g}"
