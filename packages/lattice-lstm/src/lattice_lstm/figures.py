@@ -24,6 +24,7 @@ _FAMILIES = (
     "Microsoft YaHei",
     "SimHei",
 )
+_LARGEST = 60.0  # inches a side, 300 MB for a square of it; a text may be of any length
 
 
 def curves(histories: Mapping[str, Sequence[Mapping[str, float]]], metric: str) -> Figure:
@@ -40,7 +41,8 @@ def curves(histories: Mapping[str, Sequence[Mapping[str, float]]], metric: str) 
 def by_length(scores: Mapping[str, Mapping[str, Score]]) -> Figure:
     """F1 by classes of sentence length, a line for each tagger."""
     figure, axes = single_axes("characters of the sentence", "strict F1")
-    classes = list(dict.fromkeys(name for groups in scores.values() for name in groups))
+    found = {name for groups in scores.values() for name in groups}
+    classes = sorted(found, key=lambda name: int(name.partition("-")[0]))
     for (name, groups), colour in zip(scores.items(), _COLOURS, strict=False):
         values = [groups[one].f1 if one in groups else float("nan") for one in classes]
         axes.plot(range(len(classes)), values, color=colour, marker="o", label=name)
@@ -63,8 +65,8 @@ def gates(explanation: Explanation) -> Figure:
         grid[0][at] = share
     for row, ((_, end, _), share) in enumerate(zip(words, explanation.shares[:, 0].tolist(), strict=True), 1):
         grid[row][end - 1] = share
-    height = 1.6 + 0.28 * len(rows)
-    figure, axes = single_axes("", "", width=max(6.4, 1.8 + 0.3 * len(text)), height=height)
+    width, height = max(6.4, 1.8 + 0.3 * len(text)), 1.6 + 0.28 * len(rows)
+    figure, axes = single_axes("", "", width=min(width, _LARGEST), height=min(height, _LARGEST))
     image = axes.imshow(grid, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for row, (start, end, _) in enumerate(words, 1):
         axes.plot([start - 0.4, end - 0.6], [row, row], color=OTHER, linewidth=1.2)
