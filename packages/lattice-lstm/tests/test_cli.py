@@ -83,12 +83,18 @@ def test_a_sentence_and_a_file_are_tagged_with_a_dictionary_of_ones_own(
     one = lattice_lstm(tmp_path, *ask, "predict.text='据甲乙丙丁报道'", "hydra.run.dir=one")
     assert one.code == 0, one.err
     assert "<th>甲乙丙丁</th>" in (tmp_path / "one" / "explanation.html").read_text(encoding="utf-8")
-    (tmp_path / "texts.txt").write_text("据甲乙丙丁报道\n\n据甲乙丙丁报道\n", encoding="utf-8-sig")
+    (tmp_path / "texts.txt").write_text("六月\n\n据甲乙丙丁报道\n", encoding="utf-8")
     file = lattice_lstm(tmp_path, *ask, "predict.file=texts.txt", "hydra.run.dir=file")
     assert file.code == 0, file.err
     lines = (tmp_path / "file" / "entities.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 3 and json.loads(lines[1]) == []
-    assert lines[0] == lines[2]  # the mark that begins the file is none of its characters
+
+
+def test_the_mark_that_begins_a_file_of_texts_is_none_of_its_characters(tmp_path: Path) -> None:
+    from lattice_lstm.cli import _lines
+
+    (tmp_path / "texts.txt").write_text("六月\n\n据\ufeff报道\n", encoding="utf-8-sig")
+    assert list(_lines(tmp_path / "texts.txt")) == ["六月", "", "据\ufeff报道"]
 
 
 @pytest.mark.parametrize("task", ["compare", "train"])
