@@ -93,7 +93,7 @@ def _product(scaled: Tensor, tile: Tile, room: Tensor) -> Tensor:
 
 
 def _in_parts(kernel: Any, tile: Tile, *given: Any) -> None:
-    threads = min(torch.get_num_threads(), PARTS) if tile.size > 1 << 15 else 1
+    threads = min(torch.get_num_threads(), PARTS) if tile.size > 1 << 16 else 1
     edges = [PARTS * number // threads for number in range(threads + 1)]
     on_threads(kernel, [(*given, *part) for part in itertools.pairwise(edges)])
 

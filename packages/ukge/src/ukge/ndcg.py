@@ -19,13 +19,14 @@ from numpy.typing import NDArray
 from offprints.errors import InputError
 from offprints.triples import Ids
 
+from ukge.counting import count
 from ukge.facts import Facts, Floats
 
 GAINS = ("linear", "exponential")
 TIES = ("expected", "optimistic")
 ScoreTails = Callable[[Ids, Ids], NDArray[np.floating]]
 """(q,) heads and (q,) relations to (q, N) scores, higher is more plausible."""
-_BLOCK = 1 << 22  # scores at a time: 16 MB, so that sorting finds them in cache
+_BLOCK = 1 << 22  # scores at a time: 16 MB, so that counting finds them in cache
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class Places:
 def places(score_tails: ScoreTails, queries: Queries) -> Places:
     """Count, for each known tail of each question, the entities above and beside it.
 
-    A block of questions is scored by one product and sorted row by row; two searches a tail give both counts.
+    A block of questions is scored by one product, and the scores of each are compared with those of its known tails.
 
     Args:
         score_tails: scores of all entities.
@@ -120,20 +121,11 @@ def places(score_tails: ScoreTails, queries: Queries) -> Places:
     better = np.empty(len(queries.tail), np.int64)
     tied = np.empty(len(queries.tail), np.int64)
     for first, scores in _blocks(score_tails, queries):
-        own = [
-            scores[i - first, queries.tail[queries.offsets[i] : queries.offsets[i + 1]]]
-            for i in range(first, first + len(scores))
-        ]
-        # numpy puts NaN last, so that one look at the end of each row finds any.
-        scores.sort(axis=1)
-        if np.isnan(scores[:, -1]).any():
+        offsets = queries.offsets[first : first + len(scores) + 1]
+        span = slice(offsets[0], offsets[-1])
+        better[span], tied[span] = count(scores, offsets - offsets[0], queries.tail[span])
+        if (better[span] < 0).any():
             raise InputError("a score is not a number; the model has diverged")
-        for i, values in enumerate(own, first):
-            row = scores[i - first]
-            above = np.searchsorted(row, values, "right")
-            span = slice(queries.offsets[i], queries.offsets[i + 1])
-            better[span] = len(row) - above
-            tied[span] = above - np.searchsorted(row, values, "left")
     return Places(better, tied)
 
 
