@@ -94,7 +94,8 @@ def test_a_job_that_no_cloud_does_alone_is_planned_without_a_sweep(tmp_path: Pat
     assert ended.code == 0, ended.err
     found = read_result(tmp_path / "run" / "results.json").metrics
     assert found["plan/gap"] == 0 and not any(name.startswith("sweep/") for name in found)
-    ended = run(tmp_path, "task=peering", "job.file=specialised")
+    (tmp_path / "sweep").mkdir()
+    ended = run(tmp_path / "sweep", "task=peering", "job.file=specialised")
     assert ended.code == 2 and "no cloud alone" in ended.err and "Traceback" not in ended.err
 
 
