@@ -339,11 +339,10 @@ def _record(kind: type[T], content: Mapping[str, Any], place: str) -> T:
                 raise InputError(f"{place}: {name} is missing")
             continue
         value = content[name]
-        types, words = _TYPES.get(str(field.type), ((object,), ""))
-        if (
-            not isinstance(value, types)
-            or (isinstance(value, bool) and bool not in types and words)
-            or (types == (list,) and not all(isinstance(item, str) for item in value))
+        types, words = _TYPES.get(str(field.type), ((type(value),), ""))
+        # By the type itself, as TOML has it: to isinstance a truth would be a number.
+        if type(value) not in types or (
+            types == (list,) and not all(isinstance(item, str) for item in value)
         ):
             raise InputError(f"{place}: {name} is {value!r}, but has to be {words}")
         if isinstance(content[name], float) and not math.isfinite(content[name]):
