@@ -18,7 +18,7 @@ from typing import BinaryIO
 import pytest
 import yaml
 
-from offprints.app import RunConfig
+from offprints.app import RunConfig, command
 from offprints.hardware import commit
 from offprints.interrupt import Interrupts
 from offprints.metrics import read_metrics
@@ -142,7 +142,9 @@ def test_the_recorded_command_repeats_the_run(demo: Demo, tmp_path: Path) -> Non
         (["-m", "resume=nowhere"], ["-m"]),
         (["device=tpu"], ["device='tpu'", "cuda"]),
         (["device=cuda:99"], ["cuda:99"]),
-        (["precision=fp12"], ["precision='fp12'", "bf16"]),
+        (["precision=fp12"], ["precision=fp12: task=train computes in fp32 or bf16"]),
+        (["task=end", "device=cuda"], ["device=cuda: task=end computes on the CPU"]),
+        (["task=end", "precision=bf16"], ["precision=bf16: task=end has a precision of its own"]),
     ],
 )
 def test_wrong_input_is_one_message_and_status_2(demo: Demo, argv: list[str], parts: list[str]) -> None:
@@ -405,3 +407,8 @@ def test_a_figure_that_cannot_be_written_to_its_end_leaves_the_earlier_one(tmp_p
             run.figure("curve", Half(), "Loss")
     assert path.read_bytes() == whole
     assert [found.name for found in path.parent.iterdir()] == ["curve.png"]
+
+
+def test_a_task_that_is_not_there_computes_nowhere() -> None:
+    with pytest.raises(ValueError, match="elsewhere"):
+        command("demo_app", RunConfig, {}, "", on_device=["elsewhere"])

@@ -214,6 +214,8 @@ def test_runs_for_a_gpu_start_and_go_on_at_small_scale(tmp_path: Path, name: str
         (("reinforcement.minibatches=7",), "a divisor of environments"),
         (("precision=fp16", "learn=[vtrace]"), "fp16"),
         (("precision=fp64", "learn=[vtrace]"), "precision=fp64"),
+        (("precision=bf16", "learn=[imitation]"), "only V-trace"),
+        (("task=levels", "device=cuda"), "computes on the CPU"),
         (("evaluation.levels=0",), "1 or more can be drawn"),
         (("task=levels", "levels.count=0"), "1 or more can be drawn"),
     ],

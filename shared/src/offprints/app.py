@@ -21,7 +21,7 @@ import os
 import shlex
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module, metadata
@@ -52,7 +52,15 @@ Task = Callable[[C, Run], "Results | Mapping[str, float]"]
 OK, BUG, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 
 
-def command(package: str, config: type[C], tasks: Mapping[str, Task[C]], summary: str) -> Command[C]:
+def command(
+    package: str,
+    config: type[C],
+    tasks: Mapping[str, Task[C]],
+    summary: str,
+    *,
+    on_device: Collection[str] = (),
+    precisions: Mapping[str, Collection[str]] | None = None,
+) -> Command[C]:
     """Make the console script of a package.
 
     It parses the options with Hydra, runs `tasks[config.task]` in a run directory of its own and writes results.json there. It
@@ -64,11 +72,14 @@ def command(package: str, config: type[C], tasks: Mapping[str, Task[C]], summary
         config: the typed config.
         tasks: name -> function; --help shows the first line of its docstring.
         summary: one line for --help, such as the paper's title.
+        on_device: the tasks that compute on the device that `device=` names; with another one `device=cuda` is an error.
+        precisions: task -> what `precision=` may say of it, beside auto; any other is an error. A task of `on_device` that
+            is not named here computes in single precision, and one of neither in what it needs.
 
     Returns:
         What [project.scripts] and __main__.py call.
     """
-    return Command(package, config, dict(tasks), summary)
+    return Command(package, config, dict(tasks), summary, tuple(on_device), dict(precisions or {}))
 
 
 @dataclass
@@ -80,12 +91,21 @@ class Command(Generic[C]):
         config: the typed config.
         tasks: name -> function.
         summary: one line for --help.
+        on_device: tasks that compute on `device`.
+        precisions: task -> the precisions that it can be told.
     """
 
     package: str
     config: type[C]
     tasks: dict[str, Task[C]]
     summary: str
+    on_device: tuple[str, ...] = ()
+    precisions: dict[str, Collection[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        unknown = {*self.on_device, *self.precisions} - set(self.tasks)
+        if unknown:
+            raise ValueError(f"on_device and precisions name {sorted(unknown)}, which are no tasks")
 
     def __call__(self) -> None:
         """Run with the options of this process, and exit."""
@@ -120,6 +140,13 @@ class Command(Generic[C]):
     def _check_task(self, config: C) -> None:
         if config.task not in self.tasks:
             raise InputError(f"task={config.task}: there is no such task{closest(config.task, self.tasks)}")
+        follows = config.task in self.on_device
+        if config.device not in ("auto", "cpu") and not follows:
+            raise InputError(f"device={config.device}: task={config.task} computes on the CPU")
+        known = self.precisions.get(config.task, ("fp32",) if follows else ())
+        if config.precision != "auto" and config.precision not in known:
+            does = f"computes in {' or '.join(known)}" if known else "has a precision of its own"
+            raise InputError(f"precision={config.precision}: task={config.task} {does}")
 
     @property
     def slug(self) -> str:

@@ -126,4 +126,11 @@ def end(config: Config, run: Run) -> dict[str, float]:
     return {"test/torch": float("torch" in sys.modules), "test/undefined": float("nan")}
 
 
-main = command("demo_app", Config, {"train": train, "end": end}, "A demonstration")
+main = command(
+    "demo_app",
+    Config,
+    {"train": train, "end": end},
+    "A demonstration",
+    on_device=["train"],
+    precisions={"train": ["fp32", "bf16"]},
+)

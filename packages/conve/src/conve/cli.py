@@ -308,6 +308,8 @@ main = command(
         "survey": survey,
     },
     "Convolutional 2D Knowledge Graph Embeddings: link prediction, and how much of it is leakage",
+    on_device=("train", "evaluate"),
+    precisions={"train": ("fp32", "bf16")},
 )
 
 

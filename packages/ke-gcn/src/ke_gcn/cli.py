@@ -266,4 +266,10 @@ TASKS = {
     "predict": predict,
     "export": export,
 }
-main = command("ke_gcn", Config, TASKS, "Knowledge Embedding Based Graph Convolutional Network")
+main = command(
+    "ke_gcn",
+    Config,
+    TASKS,
+    "Knowledge Embedding Based Graph Convolutional Network",
+    on_device=("align", "classify", "evaluate", "predict", "export"),
+)

@@ -221,6 +221,7 @@ main = command(
         "describe": describe,
     },
     "Chinese NER Using Lattice LSTM: a lexicon without a segmentation, and your own dictionary at prediction time",
+    on_device=("compare", "train", "evaluate", "predict", "serve"),
 )
 
 

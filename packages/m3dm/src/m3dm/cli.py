@@ -292,4 +292,10 @@ def _line(metrics: Mapping[str, float]) -> str:
 
 
 TASKS = {"compare": compare, "evaluate": evaluate, "synth": synth, "fit": fit, "predict": predict}
-main = command("m3dm", Config, TASKS, "Multimodal Industrial Anomaly Detection via Hybrid Fusion")
+main = command(
+    "m3dm",
+    Config,
+    TASKS,
+    "Multimodal Industrial Anomaly Detection via Hybrid Fusion",
+    on_device=("compare", "evaluate", "fit", "predict"),
+)

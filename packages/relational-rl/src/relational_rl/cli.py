@@ -68,6 +68,10 @@ def train(config: Config, run: Run) -> Results:
     if not config.agents:
         raise InputError("agents is empty: at least one of relational, control, plain")
     check_stages(config.learn)
+    if config.precision == "bf16" and "vtrace" not in config.learn:
+        raise InputError(
+            "precision=bf16: agents learn from the planner in fp32; only V-trace (learn) takes bf16"
+        )
     test = sample_levels(spec, config.evaluation.levels, HELD_OUT + config.seed)
     longer = {n: _longer(config, n) for n in config.evaluation.longer}
     trials = Trials(spec, test, longer)
@@ -202,8 +206,6 @@ def _autocast(config: Config, run: Run) -> Guard:
     precision = "fp32"
     if device.type == "cuda" or config.precision != "auto":
         precision = resolve_precision(config.precision, device)
-    if precision in ("fp16", "fp64"):
-        raise InputError(f"precision={precision}: agents learn in fp32, or by V-trace in bf16")
     return run.fabric.autocast if precision == "bf16" else nullcontext
 
 
@@ -281,4 +283,11 @@ TASKS = {
     "sc2_evaluate": evaluate_sc2,
     "sc2_published": show_published,
 }
-main = command("relational_rl", Config, TASKS, "Relational Deep Reinforcement Learning")
+main = command(
+    "relational_rl",
+    Config,
+    TASKS,
+    "Relational Deep Reinforcement Learning",
+    on_device=("train", "evaluate", "sc2", "sc2_evaluate"),
+    precisions={"train": ("fp32", "bf16")},
+)

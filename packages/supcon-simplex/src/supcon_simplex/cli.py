@@ -9,7 +9,6 @@ import torch
 
 from offprints.app import Results, Run, command
 from offprints.errors import InputError
-from offprints.gpu import resolve_precision
 from offprints.tables import show, write_table
 from offprints.training import Outcome, reported
 from offprints.user_errors import required
@@ -124,6 +123,8 @@ main = command(
     Config,
     TASKS,
     "Dissecting Supervised Contrastive Learning: the loss, its optimum, how far a run is from it, and how it memorises",
+    on_device=("compare", "train"),
+    precisions=dict.fromkeys(("compare", "train"), ("fp32", "bf16", "fp64")),
 )
 
 
@@ -147,10 +148,7 @@ def _fit(
     for obstacle in obstacles(encoder, head, prepared.splits.train):
         run.log.warning("%s: %s", model.head, obstacle)
     device = run.fabric.device
-    precision = resolve_precision(config.precision, device) if config.precision != "auto" else "fp32"
-    if precision == "fp16":
-        raise InputError("precision=fp16 would need a scaled loss; use bf16, fp32 or fp64")
-    dtype = torch.float64 if precision == "fp64" else torch.float32
+    dtype = torch.float64 if config.precision == "fp64" else torch.float32
     encoder, head = encoder.to(dtype), head.to(dtype)
     directory = run.directory / "checkpoints"
     if config.training.augment != "none" and prepared.splits.train.inputs.ndim != 4:
@@ -163,7 +161,7 @@ def _fit(
             config.training,
             seed=config.seed,
             device=device,
-            autocast=torch.bfloat16 if precision == "bf16" else None,
+            autocast=torch.bfloat16 if config.precision == "bf16" else None,
             directory=directory if log else directory / model.head,
             belongs_to=prepared.fingerprint,
             on_epoch=on_epoch,

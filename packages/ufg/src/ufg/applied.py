@@ -81,8 +81,10 @@ def _applied(config: Config, run: Run) -> _Nodes | _Graphs:
     """A run's data and its network as it was chosen, in a trainer that measures and trains no more."""
     opened = open_run(required(config.checkpoint, "checkpoint=<run directory>"))
     run.dataset(opened.data.name, opened.data.checksums)
-    of, data = opened.config, opened.data
+    of, data, device = opened.config, opened.data, run.fabric.device
+    lambda_max = scaling(of.dataset)
     if isinstance(data, NodeData):
-        return _Nodes(data, NodeTrainer(opened.net, data, of.training, lambda_max=scaling(of.dataset)))
+        return _Nodes(data, NodeTrainer(opened.net, data, of.training, lambda_max=lambda_max, device=device))
     _, split = build_graphs(of.dataset, of.seed)
-    return _Graphs(data, GraphTrainer(opened.net, data, split, of.training, lambda_max=scaling(of.dataset)))
+    trainer = GraphTrainer(opened.net, data, split, of.training, lambda_max=lambda_max, device=device)
+    return _Graphs(data, trainer)

@@ -266,6 +266,7 @@ main = command(
         "serve": serve,
     },
     "Embedding Uncertain Knowledge Graphs: confidences of facts, soft logic, and how much of a test set is given away",
+    on_device=("compare", "train"),
 )
 
 
