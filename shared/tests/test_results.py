@@ -114,6 +114,21 @@ def test_measured_is_mean_and_sample_deviation_over_the_seeds(paper: Paper) -> N
     assert row.command == "demo -m experiment=fast seed=1,2,3"
 
 
+@pytest.mark.parametrize(
+    ("second", "shown"),
+    [
+        ("demo experiment=fast seed=2 device=cuda", "demo -m experiment=fast seed=1,2"),
+        ("demo experiment=fast seed=2 width=3 device=cuda", "demo experiment=fast seed=1 threads=1"),
+    ],
+)
+def test_runs_on_different_machines_have_one_command_and_different_runs_the_first_one_s(
+    paper: Paper, second: str, shown: str
+) -> None:
+    first = dataclasses.replace(record(1, 0.3), command="demo experiment=fast seed=1 threads=1")
+    other = dataclasses.replace(record(2, 0.3), command=second)
+    assert comparison(paper, [first, other])[0].command == shown
+
+
 def test_one_seed_has_no_deviation(paper: Paper) -> None:
     row = comparison(paper, [record(4, 0.3)])[0]
     assert row.measured == "0.300 (n=1)"

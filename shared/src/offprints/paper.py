@@ -285,16 +285,23 @@ def _row(paper: Paper, value: PaperValue, runs: Mapping[int, RunRecord], reason:
     )
 
 
+_MACHINE = ("device=", "threads=", "progress=")
+"""Options that say where and how a run went, not what it was."""
+
+
 def _command(runs: Sequence[RunRecord]) -> str:
-    """The command of one run, or the sweep over the seeds of several that differ in nothing else."""
-    if not runs:
-        return ""
-    without_seed = {
-        tuple(word for word in shlex.split(run.command) if not word.startswith("seed=")) for run in runs
-    }
-    if len(runs) == 1 or len(without_seed) > 1:
+    """The command of one run, or the sweep over the seeds of several that differ in nothing else, or in their machines alone."""
+    if len(runs) < 2:
+        return runs[0].command if runs else ""
+    for left_out in (("seed=",), ("seed=", *_MACHINE)):
+        told = {
+            tuple(word for word in shlex.split(run.command) if not word.startswith(left_out)) for run in runs
+        }
+        if len(told) == 1:
+            break
+    else:
         return runs[0].command
-    script, *options = without_seed.pop()
+    script, *options = told.pop()
     if script == "torchrun":
         return runs[0].command  # a sweep starts its jobs in one process
     return shlex.join([script, "-m", *options, "seed=" + ",".join(str(run.seed) for run in runs)])
