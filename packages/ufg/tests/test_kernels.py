@@ -9,7 +9,6 @@ import torch
 from offprints.errors import InputError
 
 from ufg import ConstantMatrix, FrameletTransform, GraphOperator, UFGPool, kernels, recursion
-from ufg.networks import Dropout
 
 each_transform = pytest.mark.parametrize(
     "transform",
@@ -164,23 +163,3 @@ def test_an_operator_that_is_where_it_should_be_stays_itself() -> None:
     assert op.to(torch.device("cpu"), torch.float64) is op
     with pytest.raises(InputError, match="bfloat16"):
         op.to(dtype=torch.bfloat16)
-
-
-# Dropout
-
-
-def test_dropout_drops_its_share_and_keeps_the_mean() -> None:
-    torch.manual_seed(0)
-    dropout = Dropout(0.7)
-    ones = torch.ones(1001, 999)
-    found = dropout(ones)
-    assert found.unique().tolist() == pytest.approx([0, 1 / 0.3], rel=1e-4)
-    assert float((found == 0).double().mean()) == pytest.approx(0.7, abs=3e-3)  # six standard deviations
-    assert float(found.mean()) == pytest.approx(1, abs=1e-2)
-    assert float((found[:, 1:] * found[:, :-1]).mean()) == pytest.approx(
-        1, abs=2e-2
-    )  # neighbours are independent
-    torch.manual_seed(0)
-    assert torch.equal(dropout(ones), found)
-    assert dropout.eval()(ones) is ones
-    assert Dropout(0.0)(ones) is ones

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from offprints.dropout import Dropout
+
 from lattice_lstm.crf import LinearChainCRF, Posterior
-from lattice_lstm.dropout import Dropout
 from lattice_lstm.encoders import SoftLexicon
 from lattice_lstm.features import SEGMENTS, Batch
 from lattice_lstm.layer import Shares

@@ -9,8 +9,8 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from offprints.dropout import Dropout
 from offprints.errors import InputError
 
 from ufg.filters import Floats
@@ -97,32 +97,6 @@ class UFGNet(nn.Module):
     def _activated(self, hidden: Tensor) -> Tensor:
         activated: Tensor = self.dropout(hidden.relu() if self.rectify else hidden)
         return activated
-
-
-class Dropout(nn.Module):
-    """Dropout whose draw costs a CPU a fifth of torch's: four units share one random number of 64 bits.
-
-    Args:
-        share: of the units that is dropped, in [0, 1); on a CPU rounded to 1 / 65,536.
-    """
-
-    def __init__(self, share: float) -> None:
-        super().__init__()
-        self.share = share
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.share == 0:
-            return x
-        if x.device.type != "cpu":
-            return functional.dropout(x, self.share)
-        dropped = min(round(self.share * 65536), 65535)
-        drawn = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
-        bits = drawn.view(torch.int16)[: x.numel()].view(x.shape)
-        kept = (bits >= dropped - 32768).to(x.dtype)
-        return x * kept.mul_(65536 / (65536 - dropped))
-
-    def extra_repr(self) -> str:
-        return f"{self.share}"
 
 
 def parameter_groups(

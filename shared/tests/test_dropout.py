@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lattice_lstm.dropout import Dropout
+from offprints.dropout import Dropout
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
@@ -22,6 +22,18 @@ def test_neighbours_are_dropped_apart_from_each_other() -> None:
     kept = (Dropout(0.5)(torch.ones(400_000)) > 0).double().view(-1, 4) - 0.5
     together = kept.t() @ kept / len(kept)
     assert (together - 0.25 * torch.eye(4)).abs().max().item() < 0.003
+
+
+def test_a_probability_of_next_to_one_drops_all_but_a_few() -> None:
+    torch.manual_seed(0)
+    out = Dropout(1 - 1e-9)(torch.ones(100_000))
+    assert set(out.unique().tolist()) <= {0.0, 65536.0}
+
+
+@pytest.mark.parametrize("p", [-0.1, 1.0, float("nan")])
+def test_what_is_no_share_below_one_is_refused(p: float) -> None:
+    with pytest.raises(ValueError, match=r"in \[0, 1\)"):
+        Dropout(p)
 
 
 def test_the_gradient_goes_through_what_is_kept() -> None:
