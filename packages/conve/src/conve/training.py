@@ -85,7 +85,7 @@ class Trainer(EpochLoop[Batch]):
     Under torch.distributed every process trains on its share of each batch and all hold the same weights.
     """
 
-    advice = ", or warm-up"
+    advice = ", or training.warmup_epochs"
 
     def __init__(
         self,

@@ -57,7 +57,7 @@ class Trainer(EpochLoop[int]):
         uninterrupted: context in which an epoch runs, so that an interrupt comes between two.
     """
 
-    advice = ", or a smaller alpha"
+    advice = ", or a smaller model.alpha"
 
     def __init__(
         self,

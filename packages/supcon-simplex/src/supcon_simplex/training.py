@@ -97,7 +97,7 @@ class Trainer(EpochLoop[Tensor]):
     balanced), train/error of the head's own classifier or of the class means, and the main metrics of collapse.
     """
 
-    advice = ", or a higher temperature"
+    advice = ", or a higher model.temperature"
 
     def __init__(
         self,
