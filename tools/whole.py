@@ -21,8 +21,17 @@ from offprints.errors import InputError
 from offprints.metrics import read_metrics
 from offprints.results import read_result, read_results
 
-APPENDED = ("run.log", "events.out.tfevents.*", "*.sqlite-wal", "*.sqlite-shm", "*.part", "*.lock")
-"""Files that only grow, whose readers pass over a last line or record without its end, and locks, which are empty."""
+APPENDED = (
+    "run.log",
+    "events.out.tfevents.*",
+    "*.part",
+    "*.lock",
+    "*.sqlite-wal",
+    "*.sqlite-shm",
+    "*.sqlite-journal",
+)
+"""Files that only grow, whose readers pass over a last line or record without its end, locks, which are empty, and what SQLite
+keeps beside a database that is being written, with which the database is read."""
 WORKPLACES = ("regions",)
 """Folders of a run directory in which commands of the user's own run and write as they like."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -83,6 +84,19 @@ FILES = [
 
 # Rows are appended, and a last one without its end is passed over by its reader; a database begins as an empty file.
 PASSED_OVER = {("metrics.csv", 0.9), ("run.sqlite", 0.0)}
+
+
+def test_a_database_that_was_killed_while_it_was_written_is_read_with_its_journal(
+    run: Path, tmp_path: Path
+) -> None:
+    """A copy of both files in the middle of a transaction is what a kill leaves."""
+    killed = tmp_path / "killed"
+    with closing(sqlite3.connect(run / "run.sqlite", isolation_level=None)) as database:
+        database.executescript("PRAGMA cache_size=1; BEGIN IMMEDIATE; UPDATE t SET x = hex(randomblob(500));")
+        assert (run / "run.sqlite-journal").stat().st_size
+        shutil.copytree(run, killed)
+    assert (killed / "run.sqlite-journal").exists()
+    assert faults(killed, unbroken=run) == []
 
 
 def test_a_directory_of_whole_files_passes(run: Path) -> None:
