@@ -143,6 +143,7 @@ def test_the_recorded_command_repeats_the_run(demo: Demo, tmp_path: Path) -> Non
         (["device=tpu"], ["device='tpu'", "cuda"]),
         (["device=cuda:99"], ["cuda:99"]),
         (["precision=fp12"], ["precision=fp12: task=train computes in fp32 or bf16"]),
+        (["task=end", "checkpoint=runs/1"], ["checkpoint=runs/1: task=end reads none"]),
         (["task=end", "device=cuda"], ["device=cuda: task=end computes on the CPU"]),
         (["task=end", "precision=bf16"], ["precision=bf16: task=end has a precision of its own"]),
     ],

@@ -60,6 +60,7 @@ def command(
     *,
     on_device: Collection[str] = (),
     precisions: Mapping[str, Collection[str]] | None = None,
+    with_checkpoint: Collection[str] = (),
 ) -> Command[C]:
     """Make the console script of a package.
 
@@ -75,11 +76,12 @@ def command(
         on_device: the tasks that compute on the device that `device=` names; with another one `device=cuda` is an error.
         precisions: task -> what `precision=` may say of it, beside auto; any other is an error. A task of `on_device` that
             is not named here computes in single precision, and one of neither in what it needs.
+        with_checkpoint: the tasks that read `checkpoint=`; with another one it is an error.
 
     Returns:
         What [project.scripts] and __main__.py call.
     """
-    return Command(package, config, dict(tasks), summary, tuple(on_device), dict(precisions or {}))
+    return Command(package, config, dict(tasks), summary, on_device, precisions or {}, with_checkpoint)
 
 
 @dataclass
@@ -93,19 +95,21 @@ class Command(Generic[C]):
         summary: one line for --help.
         on_device: tasks that compute on `device`.
         precisions: task -> the precisions that it can be told.
+        with_checkpoint: tasks that read `checkpoint`.
     """
 
     package: str
     config: type[C]
     tasks: dict[str, Task[C]]
     summary: str
-    on_device: tuple[str, ...] = ()
-    precisions: dict[str, Collection[str]] = field(default_factory=dict)
+    on_device: Collection[str] = ()
+    precisions: Mapping[str, Collection[str]] = field(default_factory=dict)
+    with_checkpoint: Collection[str] = ()
 
     def __post_init__(self) -> None:
-        unknown = {*self.on_device, *self.precisions} - set(self.tasks)
+        unknown = {*self.on_device, *self.precisions, *self.with_checkpoint} - set(self.tasks)
         if unknown:
-            raise ValueError(f"on_device and precisions name {sorted(unknown)}, which are no tasks")
+            raise ValueError(f"there are no such tasks: {sorted(unknown)}")
 
     def __call__(self) -> None:
         """Run with the options of this process, and exit."""
@@ -140,13 +144,23 @@ class Command(Generic[C]):
     def _check_task(self, config: C) -> None:
         if config.task not in self.tasks:
             raise InputError(f"task={config.task}: there is no such task{closest(config.task, self.tasks)}")
-        follows = config.task in self.on_device
+        self._check_followed(config)
+
+    def _check_followed(self, config: C) -> None:
+        """No option of all packages is without effect: a task that does not follow one refuses it."""
+        task, follows = config.task, config.task in self.on_device
         if config.device not in ("auto", "cpu") and not follows:
-            raise InputError(f"device={config.device}: task={config.task} computes on the CPU")
-        known = self.precisions.get(config.task, ("fp32",) if follows else ())
+            raise InputError(f"device={config.device}: task={task} computes on the CPU")
+        known = self.precisions.get(task, ("fp32",) if follows else ())
         if config.precision != "auto" and config.precision not in known:
             does = f"computes in {' or '.join(known)}" if known else "has a precision of its own"
-            raise InputError(f"precision={config.precision}: task={config.task} {does}")
+            raise InputError(f"precision={config.precision}: task={task} {does}")
+        if config.checkpoint is not None and task not in self.with_checkpoint:
+            reading = ", ".join(f"task={name}" for name in self.tasks if name in self.with_checkpoint)
+            raise InputError(
+                f"checkpoint={config.checkpoint}: task={task} reads none"
+                + (f"; these do: {reading}" if reading else "")
+            )
 
     @property
     def slug(self) -> str:

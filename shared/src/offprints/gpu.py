@@ -13,6 +13,7 @@ A training loop that is the same for one process and for several:
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import random
 import sys
@@ -59,6 +60,8 @@ def fabric(device: str = "auto", precision: str = "auto") -> Fabric:
     plugin = PRECISIONS[resolve_precision(precision, target)]
     from lightning_fabric import Fabric  # imports torch.compile: seconds that only who trains should wait
 
+    # It would tell of a precision that only what is set up by it, or runs in its autocast, follows.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     if hardware.world_size() == 1:
         devices: int | list[int] = [target.index or 0] if target.type == "cuda" else 1
         made = Fabric(accelerator=target.type, devices=devices, precision=plugin)  # type: ignore[arg-type]

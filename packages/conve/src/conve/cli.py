@@ -310,6 +310,7 @@ main = command(
     "Convolutional 2D Knowledge Graph Embeddings: link prediction, and how much of it is leakage",
     on_device=("train", "evaluate"),
     precisions={"train": ("fp32", "bf16")},
+    with_checkpoint=("evaluate", "predict", "export", "analyse"),
 )
 
 

@@ -434,4 +434,10 @@ TASKS = {
     "train": train,
     "explain": explain,
 }
-main = command("hard_attention", Config, TASKS, "Simulating Hard Attention Using Soft Attention")
+main = command(
+    "hard_attention",
+    Config,
+    TASKS,
+    "Simulating Hard Attention Using Soft Attention",
+    with_checkpoint=("certify", "verify", "evaluate", "train", "explain"),
+)

@@ -272,4 +272,5 @@ main = command(
     TASKS,
     "Knowledge Embedding Based Graph Convolutional Network",
     on_device=("align", "classify", "evaluate", "predict", "export"),
+    with_checkpoint=("evaluate", "predict", "export"),
 )

@@ -222,6 +222,7 @@ main = command(
     },
     "Chinese NER Using Lattice LSTM: a lexicon without a segmentation, and your own dictionary at prediction time",
     on_device=("compare", "train", "evaluate", "predict", "serve"),
+    with_checkpoint=("evaluate", "predict", "serve"),
 )
 
 

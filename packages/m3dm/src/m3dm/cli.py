@@ -298,4 +298,5 @@ main = command(
     TASKS,
     "Multimodal Industrial Anomaly Detection via Hybrid Fusion",
     on_device=("compare", "evaluate", "fit", "predict"),
+    with_checkpoint=("predict",),
 )

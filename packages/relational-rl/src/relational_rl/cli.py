@@ -290,4 +290,5 @@ main = command(
     "Relational Deep Reinforcement Learning",
     on_device=("train", "evaluate", "sc2", "sc2_evaluate"),
     precisions={"train": ("fp32", "bf16")},
+    with_checkpoint=("evaluate", "sc2_evaluate"),
 )

@@ -125,6 +125,7 @@ main = command(
     "Dissecting Supervised Contrastive Learning: the loss, its optimum, how far a run is from it, and how it memorises",
     on_device=("compare", "train"),
     precisions=dict.fromkeys(("compare", "train"), ("fp32", "bf16", "fp64")),
+    with_checkpoint=("evaluate", "predict"),
 )
 
 

@@ -129,4 +129,5 @@ main = command(
     "How Framelets Enhance Graph Neural Networks: tight frames on graphs, convolution, pooling, denoising",
     on_device=("compare", "node", "graph", "evaluate", "predict", "noise", "sensitivity"),
     precisions=dict.fromkeys(("compare", "node", "noise", "sensitivity"), ("fp32", "fp64")),
+    with_checkpoint=("evaluate", "predict", "spectrum"),
 )

@@ -267,6 +267,7 @@ main = command(
     },
     "Embedding Uncertain Knowledge Graphs: confidences of facts, soft logic, and how much of a test set is given away",
     on_device=("compare", "train"),
+    with_checkpoint=("evaluate", "predict", "serve"),
 )
 
 
